@@ -1,0 +1,1 @@
+"""Engine of AdaDFQ Playground: adaptive data-free quantization without any user interface."""

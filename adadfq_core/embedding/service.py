@@ -1,0 +1,197 @@
+"""The training process' side of the embedding process: never waits, never raises its errors."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import adadfq_core
+from adadfq_core.embedding.events import Dropped, EmbeddingEvent, Failed
+from adadfq_core.embedding.projection import feature_table
+from adadfq_core.embedding.requests import FitRequest, Request, TransformRequest
+from adadfq_core.embedding.settings import ProjectionSettings
+
+_CHILD_CHECK_SECONDS = 0.5
+_EXIT_SECONDS = 2.0
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+class EmbeddingService:
+    """Fits once and transforms in a low-priority process that starts, and warms up, at once.
+
+    It is a plain subprocess rather than one of `multiprocessing`, whose spawned children import
+    the parent's main module, and torch with it. All pipe traffic is on one thread here, which
+    sleeps in system calls, so that neither a busy nor a dead process holds up training.
+    """
+
+    def __init__(self, cache_folder: Path, settings: ProjectionSettings) -> None:
+        """Start the process; layouts are kept in `cache_folder`, which need not exist."""
+        self._cache_folder = cache_folder
+        self._settings = settings
+        self._events: queue.SimpleQueue[EmbeddingEvent] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._fit: FitRequest | None = None
+        self._newest: TransformRequest | None = None
+        self._fit_submitted = False
+        self._fit_sent = False
+        self._closed = False
+        self._failed = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "adadfq_core.embedding.worker", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_child_environment(cache_folder),
+        )
+        self._thread = threading.Thread(target=self._converse, name="embedding", daemon=True)
+        self._thread.start()
+
+    def submit_fit(self, real_features: ArrayLike) -> None:
+        """Fit on real features `(N, D)`, which are copied; allowed once.
+
+        Raises:
+            InputError: not a table.
+            RuntimeError: a second fit would move points that are already drawn.
+        """
+        real = _copied(real_features)
+        with self._changed:
+            if self._fit_submitted:
+                raise RuntimeError("The projection is fitted once; start a new service to refit.")
+            self._fit_submitted = True
+            self._fit = FitRequest(real, self._settings, self._cache_folder)
+            self._changed.notify()
+
+    def submit_transform(self, tag: int, features: ArrayLike) -> None:
+        """Place features `(M, D)`, which are copied, once the fit is done.
+
+        A request whose turn has not come is replaced, and reported as `Dropped`. After a final
+        failure nothing happens.
+
+        Raises:
+            InputError: not a table.
+        """
+        request = TransformRequest(tag, _copied(features))
+        with self._changed:
+            if self._failed or self._closed:
+                return
+            if self._newest is not None:
+                self._events.put(Dropped(self._newest.tag))
+            self._newest = request
+            self._changed.notify()
+
+    def poll(self) -> list[EmbeddingEvent]:
+        """Events since the last call, oldest first; takes microseconds."""
+        events: list[EmbeddingEvent] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events.append(self._events.get_nowait())
+        return events
+
+    def close(self) -> None:
+        """End the process and wait until it is gone, two seconds at most; may be repeated."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._process.terminate()
+        try:
+            self._process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            # Closing flushes what the process no longer reads.
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def _converse(self) -> None:
+        """Send one request at a time and queue its reply, until closed or failed."""
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None and replies is not None
+        try:
+            while (request := self._next_request()) is not None:
+                pickle.dump(request, requests, protocol=pickle.HIGHEST_PROTOCOL)
+                requests.flush()
+                event: EmbeddingEvent = pickle.load(replies)
+                if isinstance(event, Failed) and event.final:
+                    self._fail(event)
+                    return
+                self._events.put(event)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_EXIT_SECONDS)
+            self._fail(Failed(self._cause(), tag=None, final=True))
+
+    def _next_request(self) -> Request | None:
+        """Wait for a request; `None` once closed.
+
+        Raises:
+            EOFError: the process ended meanwhile.
+        """
+        with self._changed:
+            while not self._closed:
+                if self._fit is not None:
+                    fit, self._fit = self._fit, None
+                    self._fit_sent = True
+                    return fit
+                if self._fit_sent and self._newest is not None:
+                    newest, self._newest = self._newest, None
+                    return newest
+                self._changed.wait(_CHILD_CHECK_SECONDS)
+                if self._process.poll() is not None:
+                    raise EOFError
+        return None
+
+    def _fail(self, event: Failed) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._failed = True
+            self._newest = None
+        self._events.put(event)
+
+    def _cause(self) -> str:
+        code = self._process.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return (
+            f"The embedding process ended ({how}); training goes on without new embeddings. "
+            "Its output in the log of the run may say why."
+        )
+
+
+def _copied(features: ArrayLike) -> NDArray[np.float32]:
+    """A copy, since the caller may reuse its buffer before the request is sent."""
+    return feature_table(features).copy()
+
+
+def _child_environment(cache_folder: Path) -> dict[str, str]:
+    """One thread for every numeric library, this package on the path, a place for numba's files.
+
+    numba stores compiled code beside the packages, for all runs and projects; where they are
+    read-only it would refuse to start without a folder of its own.
+    """
+    environment = dict(os.environ) | dict.fromkeys(_THREAD_LIMITS, "1")
+    root = str(Path(adadfq_core.__path__[0]).parent)
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join([root, inherited] if inherited else [root])
+    umap = importlib.util.find_spec("umap")
+    locations = umap.submodule_search_locations if umap is not None else None
+    if locations and not os.access(locations[0], os.W_OK):
+        environment.setdefault("NUMBA_CACHE_DIR", str(cache_folder.resolve() / "numba"))
+    return environment

@@ -1,0 +1,97 @@
+"""The conditional generator G of the CIFAR protocol (paper, section 4.1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adadfq_core.errors import InputError
+
+# Which of a 3x3 kernel's three taps, along one axis, fall on each of the two source pixels that
+# a nearest-neighbour upsampled pixel at an even (first) or odd (second) position sees.
+_PHASE_TAPS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+
+
+class UpsampleConv2d(nn.Conv2d):
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution with padding 1, in one.
+
+    Upsampled pixels repeat, so each output pixel depends on 2x2 source pixels with summed taps:
+    four 2x2 convolutions on the small map, one for each parity of row and column, give the same
+    result as the 3x3 convolution on the large one with 2.25 times fewer multiplications.
+    Maps `(B, in_channels, H, W)` to `(B, out_channels, 2H, 2W)`.
+    """
+
+    phase_taps: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.register_buffer("phase_taps", _PHASE_TAPS.clone(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        taps = self.phase_taps.to(self.weight.dtype)
+        kernels = torch.einsum("pak,qbl,oikl->opqiab", taps, taps, self.weight)
+        kernels = kernels.reshape(4 * self.out_channels, self.in_channels, 2, 2)
+        y = F.conv2d(x, kernels, padding=1).view(
+            batch, self.out_channels, 2, 2, height + 1, width + 1
+        )
+        # Phase (p, q) needs the window that starts at row p and column q of the padded result.
+        rows = [
+            torch.stack([y[:, :, p, q, p : p + height, q : q + width] for q in (0, 1)], dim=-1)
+            for p in (0, 1)
+        ]
+        out = torch.stack(rows, dim=3).reshape(batch, self.out_channels, 2 * height, 2 * width)
+        if self.bias is not None:
+            out = out + self.bias.view(1, -1, 1, 1)
+        return out
+
+
+class Generator(nn.Module):
+    """G: class-conditional images in P's normalised input space.
+
+    The noise is multiplied by a learned vector of the class, spread over a map of a quarter of
+    the image's side and upsampled twice. The last BatchNorm, without weight and bias, gives each
+    channel zero mean and unit variance over the batch, as normalised images have.
+
+    Args:
+        num_classes: C.
+        image_shape: `(channels, height, width)`; height and width multiples of 4.
+        latent_dim: length of z.
+        width: channels of the first maps; the last stage has half as many.
+
+    Raises:
+        InputError: an image size that is not a multiple of 4.
+    """
+
+    def __init__(
+        self, num_classes: int, image_shape: tuple[int, int, int], latent_dim: int, width: int
+    ) -> None:
+        super().__init__()
+        channels, height, image_width = image_shape
+        if height % 4 or image_width % 4:
+            raise InputError(
+                f"image size {height}x{image_width} is not allowed; both sides must be multiples "
+                "of 4."
+            )
+        self.num_classes = num_classes
+        self.latent_dim = latent_dim
+        self._first_map = (width, height // 4, image_width // 4)
+        self.class_vectors = nn.Embedding(num_classes, latent_dim)
+        self.spread = nn.Linear(latent_dim, width * (height // 4) * (image_width // 4))
+        self.norm0 = nn.BatchNorm2d(width)
+        self.conv1 = UpsampleConv2d(width, width)
+        self.norm1 = nn.BatchNorm2d(width, eps=0.8)
+        self.conv2 = UpsampleConv2d(width, width // 2)
+        self.norm2 = nn.BatchNorm2d(width // 2, eps=0.8)
+        self.conv3 = nn.Conv2d(width // 2, channels, 3, padding=1)
+        self.norm3 = nn.BatchNorm2d(channels, affine=False)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images `(B, channels, height, width)` for noise `(B, latent_dim)` and classes `(B,)`."""
+        x = self.spread(z * self.class_vectors(labels)).view(len(z), *self._first_map)
+        x = self.norm0(x)
+        x = F.leaky_relu(self.norm1(self.conv1(x)), 0.2)
+        x = F.leaky_relu(self.norm2(self.conv2(x)), 0.2)
+        images: Tensor = self.norm3(torch.tanh(self.conv3(x)))
+        return images

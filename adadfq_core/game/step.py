@@ -1,0 +1,115 @@
+"""One iteration of the game: G's move and Q's move from a single forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.generator import Generator
+from adadfq_core.game.objectives import (
+    agreement_loss,
+    disagreement_loss,
+    margin_penalty,
+    normalised_entropy,
+    quantized_network_loss,
+)
+from adadfq_core.quant.convert import QuantizedNetwork
+from adadfq_core.settings import RunSettings
+
+SCALARS = ("loss_g", "loss_margin", "loss_ds", "loss_as", "loss_bns", "loss_q", "h_prime_mean")
+
+
+@dataclass(frozen=True)
+class Players:
+    """The three networks of the game with G's and Q's optimizers. P is frozen."""
+
+    p: nn.Module
+    q: QuantizedNetwork
+    generator: Generator
+    batchnorm_loss: BatchNormStatisticsLoss
+    optimizer_g: torch.optim.Optimizer
+    optimizer_q: torch.optim.Optimizer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one iteration produced, detached: nothing here was copied off the device.
+
+    Attributes:
+        images: `(B, channels, H, W)` in P's normalised input space.
+        labels: `(B,)`, the classes asked of G.
+        p_logits, q_logits: `(B, C)`, before either player moved.
+        h_prime: `(B,)`, H' of each sample.
+        scalars: `(len(SCALARS),)` in the order of `SCALARS`; losses in nats.
+    """
+
+    images: Tensor
+    labels: Tensor
+    p_logits: Tensor
+    q_logits: Tensor
+    h_prime: Tensor
+    scalars: Tensor
+
+
+def _move(optimizer: torch.optim.Optimizer, loss: Tensor, *, keep_graph: bool) -> list[Tensor]:
+    """Gradients of `loss` for the optimizer's parameters alone."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return list(torch.autograd.grad(loss, parameters, retain_graph=keep_graph))
+
+
+def _apply(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def play_iteration(
+    players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
+) -> Outcome:
+    """G's move, and Q's where `train_q`; without it Q's activation ranges are observed instead.
+
+    Both players answer the same images: one forward pass of Q serves both losses, and each
+    backward pass computes only the gradients that its player needs.
+
+    Args:
+        players: changed in place.
+        z: `(B, latent_dim)` standard normal noise, B at least 2.
+        labels: `(B,)` classes for G.
+        settings: weights of the losses, margin and temperature.
+        train_q: false during the warm-up.
+    """
+    images = players.generator(z, labels)
+    players.batchnorm_loss.enabled = True
+    p_logits = players.p(images)
+    players.batchnorm_loss.enabled = False
+    with players.q.observing_ranges(not train_q):
+        q_logits = players.q(images)
+
+    h_prime = normalised_entropy(p_logits - q_logits)
+    loss_margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
+    loss_ds = disagreement_loss(p_logits, q_logits, labels)
+    loss_as = agreement_loss(p_logits, q_logits, labels)
+    loss_bns = players.batchnorm_loss.collect()
+    loss_bal = settings.alpha_ds * loss_ds + settings.alpha_as * loss_as
+    loss_g = loss_margin + settings.beta * loss_bal + settings.gamma * loss_bns
+    loss_q = quantized_network_loss(p_logits, q_logits, settings.temperature)
+
+    gradients_g = _move(players.optimizer_g, loss_g, keep_graph=train_q)
+    if train_q:
+        _apply(players.optimizer_q, _move(players.optimizer_q, loss_q, keep_graph=False))
+    _apply(players.optimizer_g, gradients_g)
+
+    scalars = (loss_g, loss_margin, loss_ds, loss_as, loss_bns, loss_q, h_prime.mean())
+    return Outcome(
+        images=images.detach(),
+        labels=labels,
+        p_logits=p_logits.detach(),
+        q_logits=q_logits.detach(),
+        h_prime=h_prime.detach(),
+        scalars=torch.stack([scalar.detach() for scalar in scalars]),
+    )

@@ -1,0 +1,5 @@
+"""Fake quantization, ranges, and turning a float network into a quantized one."""
+
+from adadfq_core.quant.fake_quant import fake_quantize
+
+__all__ = ["fake_quantize"]

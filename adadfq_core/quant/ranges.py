@@ -1,0 +1,61 @@
+"""Ranges of weights and activations, always widened to contain zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from adadfq_core.quant.fake_quant import fake_quantize, widen_to_zero
+
+MOVING_AVERAGE = 0.9
+
+
+def weight_range(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest weight of each output channel (axis 0), widened to zero; `(out,)`."""
+    low, high = weight.detach().flatten(1).aminmax(dim=1)
+    return widen_to_zero(low, high)
+
+
+class ActivationQuantizer(nn.Module):
+    """Fake quantization of one activation call site, one range for the whole tensor.
+
+    While `observing`, the range follows the batches' minima and maxima by an exponential moving
+    average with bias correction: both sums start at 0 and are divided by `1 - 0.9^n` when read,
+    never in place, so that a constant input's range is that constant from the first batch on.
+    Afterwards the range is frozen. Any shape in, the same shape out.
+    """
+
+    average_min: Tensor
+    average_max: Tensor
+    batches: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.observing = False
+        self.register_buffer("average_min", torch.zeros(()))
+        self.register_buffer("average_max", torch.zeros(()))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+
+    def range(self) -> tuple[Tensor, Tensor]:
+        """The range in force, widened to zero: two scalars in units of the activation."""
+        weight = 1 - MOVING_AVERAGE ** self.batches.to(torch.float64)
+        weight = torch.where(self.batches > 0, weight, 1.0)
+        low = (self.average_min / weight).to(self.average_min.dtype)
+        high = (self.average_max / weight).to(self.average_max.dtype)
+        return widen_to_zero(low, high)
+
+    @torch.no_grad()
+    def _observe(self, x: Tensor) -> None:
+        low, high = x.detach().aminmax()
+        self.average_min.lerp_(low, 1 - MOVING_AVERAGE)
+        self.average_max.lerp_(high, 1 - MOVING_AVERAGE)
+        self.batches += 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.observing:
+            self._observe(x)
+        return fake_quantize(x, self.bits, *self.range())
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"

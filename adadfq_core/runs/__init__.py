@@ -1,0 +1,53 @@
+"""Runs: background processes that train, their log on disk, and the commands sent to them."""
+
+from adadfq_core.runs.control import (
+    arrays,
+    command,
+    current_settings,
+    info,
+    latest,
+    list_runs,
+    pause,
+    read,
+    refresh,
+    resume,
+    set_parameters,
+    start,
+    step,
+    stop,
+)
+from adadfq_core.runs.records import (
+    ACTIVE,
+    Command,
+    CommandKind,
+    Record,
+    RecordKind,
+    RunInfo,
+    RunStatus,
+    Update,
+)
+
+__all__ = [
+    "ACTIVE",
+    "Command",
+    "CommandKind",
+    "Record",
+    "RecordKind",
+    "RunInfo",
+    "RunStatus",
+    "Update",
+    "arrays",
+    "command",
+    "current_settings",
+    "info",
+    "latest",
+    "list_runs",
+    "pause",
+    "read",
+    "refresh",
+    "resume",
+    "set_parameters",
+    "start",
+    "step",
+    "stop",
+]

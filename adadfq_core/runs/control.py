@@ -1,0 +1,294 @@
+"""Starting, steering and watching runs: what the page and the shell use.
+
+Functions that show, start or steer runs first mark those whose process is gone as lost. Commands
+take effect at the run's next iteration; their number tells later, through `command`, whether and
+when they did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.runs.process import (
+    WORKER_MODULE,
+    alive,
+    end_reason,
+    identity,
+    reap,
+    spawn_worker,
+)
+from adadfq_core.runs.records import (
+    Command,
+    CommandKind,
+    Record,
+    RecordKind,
+    RunInfo,
+    RunStatus,
+    Update,
+)
+from adadfq_core.runs.store import RunStore
+from adadfq_core.settings import RunSettings, change_live, make_settings
+
+STARTING_GRACE_S = 60.0
+"""How long a claimed run may have no process: its starter is about to start one, or has died."""
+
+_RESUMABLE = (RunStatus.STOPPED, RunStatus.LOST, RunStatus.FAILED)
+_STOPPING = "stopping"
+
+
+def _gone(info: RunInfo) -> bool:
+    if info.pid is None or info.process_started is None:
+        return time.time() - info.updated > STARTING_GRACE_S
+    return not alive(info.pid, info.process_started)
+
+
+def _opened(root: Path) -> RunStore:
+    """The store in `root`, with lost runs marked."""
+    store = RunStore(root)
+    reap()
+    for info in store.list_runs(active_only=True):
+        if _gone(info):
+            reap()  # it may have ended after the first look
+            store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
+    return store
+
+
+def refresh(root: Path) -> None:
+    """Mark active runs whose process is gone as lost, with the reason, and reap ended workers."""
+    _opened(root)
+
+
+def list_runs(root: Path) -> list[RunInfo]:
+    """All runs, newest first."""
+    return _opened(root).list_runs()
+
+
+def info(root: Path, run_id: str) -> RunInfo:
+    """State of one run.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    return _opened(root).info(run_id)
+
+
+def read(
+    root: Path,
+    run_id: str,
+    cursor: int = 0,
+    *,
+    kinds: Iterable[RecordKind] | None = None,
+    limit: int | None = None,
+    stride: int = 1,
+) -> Update:
+    """What is new in a run since `cursor` (see `RunStore.read`).
+
+    Raises:
+        InputError: there is no such run.
+    """
+    return _opened(root).read(run_id, cursor, kinds, limit, stride)
+
+
+def latest(
+    root: Path, run_id: str, kind: RecordKind, at_or_before: int | None = None
+) -> Record | None:
+    """The newest record of `kind`, of iteration `at_or_before` at most; `None` if none.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    return RunStore(root).latest(run_id, kind, at_or_before)
+
+
+def arrays(root: Path, record: Record) -> dict[str, np.ndarray]:
+    """The arrays of `record`, by name.
+
+    Raises:
+        InputError: the record has no file.
+        RunFailed: the file is missing or damaged.
+    """
+    return RunStore(root).arrays(record)
+
+
+def command(root: Path, seq: int) -> Command:
+    """Command number `seq`: whether and at which iteration it took effect.
+
+    Raises:
+        InputError: there is no such command.
+    """
+    return RunStore(root).command(seq)
+
+
+def _in_force(store: RunStore, run_id: str) -> RunSettings:
+    changes: dict[str, Any] = {}
+    update = store.read(run_id, kinds=[RecordKind.PARAMETERS])
+    for record in update.records:
+        changes.update(record.data["changes"])
+    return make_settings(changes, update.info.settings)
+
+
+def current_settings(root: Path, run_id: str) -> RunSettings:
+    """The settings in force now: those of the start with every recorded change.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    return _in_force(RunStore(root), run_id)
+
+
+def start(
+    root: Path,
+    settings: RunSettings,
+    preset: str = "",
+    max_active: int = 1,
+    *,
+    worker: str = WORKER_MODULE,
+) -> str:
+    """Start a run in a process of its own (module `worker`) and return its id.
+
+    Raises:
+        InputError: `max_active` runs are active, or the folder is not writable.
+        RunFailed: the process could not be started; the run is shown as failed.
+    """
+    store = _opened(root)
+    run_id = store.create_run(settings, preset, max_active)
+    _launch(store, run_id, settings.threads, worker)
+    return run_id
+
+
+def _launch(store: RunStore, run_id: str, threads: int, worker: str) -> None:
+    try:
+        pid = spawn_worker(store.root, run_id, threads, worker)
+    except RunFailed as error:
+        store.end_run(store.info(run_id), RunStatus.FAILED, str(error))
+        raise
+    process = identity(pid)
+    # A process that has ended already has no start time; any will show it as gone.
+    store.note_process(run_id, pid, process.started if process else time.time())
+
+
+def _expected_state(store: RunStore, run_id: str) -> str:
+    """The run's state once the commands that wait have taken effect."""
+    # The commands first: one that takes effect between the two reads then counts twice, which
+    # changes nothing, instead of not at all.
+    waiting = store.pending(run_id)
+    state: str = store.info(run_id).status
+    for sent in waiting:
+        if sent.kind is CommandKind.STOP:
+            state = _STOPPING
+        elif sent.kind is CommandKind.PAUSE:
+            state = RunStatus.PAUSED
+        elif sent.kind is CommandKind.RESUME:
+            state = RunStatus.RUNNING
+    return state
+
+
+def pause(root: Path, run_id: str) -> int:
+    """Ask a run to pause; returns the command's number.
+
+    Raises:
+        InputError: there is no such run, or it is neither starting nor running.
+    """
+    store = _opened(root)
+    state = _expected_state(store, run_id)
+    if state not in (RunStatus.STARTING, RunStatus.RUNNING):
+        raise InputError(f"Run {run_id} is {state}; only a run that is going can be paused.")
+    return store.send(run_id, CommandKind.PAUSE)
+
+
+def resume(
+    root: Path, run_id: str, max_active: int = 1, *, worker: str = WORKER_MODULE
+) -> int | None:
+    """Let a paused run go on, or start a new process for a stopped, lost or failed one.
+
+    Returns the command's number, or `None` where a new process was started; it goes on from the
+    run's last checkpoint.
+
+    Raises:
+        InputError: there is no such run, it is going or finished, it has no checkpoint, or
+            `max_active` other runs are active.
+        RunFailed: the process could not be started.
+    """
+    store = _opened(root)
+    state = _expected_state(store, run_id)
+    if state == RunStatus.PAUSED:
+        return store.send(run_id, CommandKind.RESUME)
+    if state not in _RESUMABLE:
+        raise InputError(
+            f"Run {run_id} is {state}; only a run that is paused, stopped, lost or failed can be "
+            "resumed."
+        )
+    checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
+    if checkpoint is None:
+        raise InputError(
+            f"Run {run_id} is {state} and has no checkpoint to resume from; start a new run."
+        )
+    if checkpoint.file is not None and not store.path(checkpoint).is_file():
+        raise InputError(
+            f"Run {run_id} cannot be resumed because its checkpoint "
+            f"'{store.path(checkpoint)}' is missing; put it back or start a new run."
+        )
+    store.reclaim(run_id, checkpoint.iteration, max_active)
+    _launch(store, run_id, store.info(run_id).settings.threads, worker)
+    return None
+
+
+def step(root: Path, run_id: str, iterations: int = 1) -> int:
+    """Ask a paused run to do `iterations` and pause again; returns the command's number.
+
+    Raises:
+        InputError: there is no such run, it is not paused, or `iterations` is below 1.
+    """
+    if iterations < 1:
+        raise InputError(
+            f"iterations = {iterations} is not allowed; it must be a whole number of at least 1."
+        )
+    store = _opened(root)
+    state = _expected_state(store, run_id)
+    if state != RunStatus.PAUSED:
+        raise InputError(f"Run {run_id} is {state}; only a paused run can be stepped.")
+    return store.send(run_id, CommandKind.STEP, {"iterations": iterations})
+
+
+def set_parameters(root: Path, run_id: str, changes: dict[str, Any]) -> int:
+    """Ask a run to train with `changes` from its next iteration; returns the command's number.
+
+    Raises:
+        InputError: there is no such run, it is not active, or a change is not allowed against
+            the settings that will be in force, commands that wait included.
+    """
+    if not changes:
+        raise InputError("No setting is named; name at least one, for example lambda_l = 0.2.")
+    store = _opened(root)
+    waiting = store.pending(run_id)
+    state = _expected_state(store, run_id)
+    if state not in (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.PAUSED):
+        raise InputError(
+            f"Run {run_id} is {state}; settings change only while it runs or is paused."
+        )
+    base = _in_force(store, run_id)
+    for sent in waiting:
+        if sent.kind is CommandKind.PARAMETERS:
+            base = make_settings(sent.payload["changes"], base)
+    changed = change_live(base, changes)
+    valid = {name: getattr(changed, name) for name in changes}
+    return store.send(run_id, CommandKind.PARAMETERS, {"changes": valid})
+
+
+def stop(root: Path, run_id: str) -> int:
+    """Ask a run to stop after its iteration; returns the command's number.
+
+    Raises:
+        InputError: there is no such run, or it is not active.
+    """
+    store = _opened(root)
+    state = _expected_state(store, run_id)
+    if state not in (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.PAUSED):
+        raise InputError(f"Run {run_id} is {state}; there is nothing to stop.")
+    return store.send(run_id, CommandKind.STOP)

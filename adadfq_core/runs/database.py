@@ -1,0 +1,214 @@
+"""The SQLite file of a run store: schema, connections, transactions and errors in one sentence.
+
+WAL mode lets any number of readers read while one process writes. Connections are opened for one
+call (a fraction of a millisecond) and closed after it, so none crosses threads or is forgotten by
+a thread that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from adadfq_core.errors import InputError, RunFailed
+
+BUSY_TIMEOUT_S = 10.0
+SCHEMA_VERSION = 1
+"""Raise it with every change of the tables, and when `RunSettings` loses or narrows a field."""
+
+_SCHEMA = """
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY,
+    created REAL NOT NULL,
+    settings TEXT NOT NULL,
+    preset TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    iteration INTEGER NOT NULL DEFAULT 0,
+    pid INTEGER,
+    process_started REAL,
+    updated REAL NOT NULL
+);
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL,
+    iteration INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL,
+    file TEXT
+);
+CREATE INDEX records_by_run ON records (run_id, seq);
+CREATE INDEX records_by_kind ON records (run_id, kind, seq);
+CREATE TABLE commands (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL,
+    created REAL NOT NULL,
+    kind TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    applied_iteration INTEGER,
+    error TEXT
+);
+CREATE INDEX commands_pending ON commands (run_id, seq)
+    WHERE applied_iteration IS NULL AND error IS NULL;
+"""
+
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+_FORBIDDEN = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _explain(error: sqlite3.Error, path: Path) -> InputError | RunFailed:
+    code = _primary_code(error)
+    if code in _DAMAGED:
+        return InputError(
+            f"'{path}' is damaged or not a run database ({error}); move it away, and a new one "
+            "is made, or choose another run folder."
+        )
+    if code in _FORBIDDEN:
+        return InputError(
+            f"The run database '{path}' cannot be opened for writing ({error}); make it and its "
+            "folder writable or choose another run folder."
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return RunFailed(f"The disk that holds '{path}' is full; free some space and try again.")
+    if code in _LOCKED:
+        return RunFailed(
+            f"Another program kept '{path}' locked for {BUSY_TIMEOUT_S:g} s; close it and try "
+            "again."
+        )
+    return RunFailed(f"The run database '{path}' cannot be used ({error}); check its disk.")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors on the database `path` into one sentence.
+
+    Raises:
+        InputError: the file is damaged, no database, or not writable.
+        RunFailed: the disk is full or fails, or a lock outlasted `BUSY_TIMEOUT_S`.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _explain(error, path) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode, for the calling thread only; the caller closes it."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        # In WAL mode NORMAL survives a crash of the process; a power cut may cost the last rows.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(
+    connection: sqlite3.Connection, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE"
+) -> Iterator[None]:
+    """Commit what the body does, or nothing of it.
+
+    IMMEDIATE takes the write lock at once, within the busy timeout: a transaction that reads
+    first and writes later would fail instead of waiting. DEFERRED is for reading one snapshot.
+    """
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        if connection.in_transaction:
+            connection.rollback()
+        raise
+
+
+@contextmanager
+def session(
+    path: Path, mode: Literal["IMMEDIATE", "DEFERRED"] = "DEFERRED"
+) -> Iterator[sqlite3.Connection]:
+    """One connection and one transaction for one call, with errors as `explained` gives them."""
+    with explained(path), closing(connect(path)) as connection, transaction(connection, mode):
+        yield connection
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` and really write into it, as permissions alone do not tell (read-only disks).
+
+    Raises:
+        InputError: it cannot be made or written, or is a file.
+    """
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"The run folder '{folder}' is a file; choose a folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"probe")
+    except OSError as error:
+        raise InputError(
+            f"The run folder '{folder}' cannot be written ({error.strerror or error}); choose a "
+            "folder that you may write to."
+        ) from None
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    with transaction(connection, "DEFERRED"):
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and _version(connection) == 0:
+            raise InputError(
+                f"'{path}' is a database of another program; choose another run folder."
+            )
+    connection.execute("PRAGMA journal_mode = WAL")
+    with transaction(connection):
+        if _version(connection) == 0:  # else another process was faster
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def prepare(path: Path) -> None:
+    """Make the database `path` and its folder if they are missing, and check its version.
+
+    Raises:
+        InputError: the folder is not writable, or the file is damaged, foreign or made by a
+            newer version of this program.
+    """
+    if not os.path.isfile(path):
+        check_writable(path.parent)
+    with explained(path), closing(connect(path)) as connection:
+        version = _version(connection)
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while version == 0:
+            try:
+                _create(connection, path)
+            except sqlite3.OperationalError as error:
+                # Switching to WAL does not wait for a lock, unlike everything that follows.
+                if _primary_code(error) not in _LOCKED or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            version = _version(connection)
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"'{path}' was made by a newer version of this program (format {version}, this one "
+            f"reads {SCHEMA_VERSION}); update the program or choose another run folder."
+        )

@@ -1,0 +1,280 @@
+"""Every setting of a run, its default, range and meaning: the one source for page and shell.
+
+Field metadata (`json_schema_extra`): `symbol` as the paper writes it, `live` for what may change
+while the run trains, `log` for values that are chosen on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from adadfq_core.errors import InputError
+
+Schedule = Literal["constant", "steps", "cosine"]
+
+
+def _live(symbol: str, *, log: bool = False) -> dict[str, Any]:
+    return {"symbol": symbol, "live": True, "log": log}
+
+
+class RunSettings(BaseModel):
+    """Settings of one run; the defaults are the paper's CIFAR protocol (section 4.1).
+
+    Learning rates are per iteration; losses are in nats; sizes are in images or iterations.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    network: str = Field("fashion-resnet20", description="Name of the full-precision network P.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of every random number of the run.")
+
+    weight_bits: int = Field(
+        4, ge=2, le=8, description="Bits of each weight code.", json_schema_extra={"symbol": "k_w"}
+    )
+    activation_bits: int = Field(
+        4,
+        ge=2,
+        le=8,
+        description="Bits of each activation code.",
+        json_schema_extra={"symbol": "k_a"},
+    )
+
+    epochs: int = Field(400, ge=1, le=10_000, description="Epochs, warm-up included.")
+    iterations_per_epoch: int = Field(200, ge=1, le=100_000, description="Iterations per epoch.")
+    warmup_epochs: int = Field(
+        4,
+        ge=1,
+        le=1_000,
+        description="First epochs, in which G alone learns and Q's activation ranges are set.",
+    )
+    batch: int = Field(16, ge=2, le=1024, description="Generated images per iteration.")
+
+    latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")
+    generator_width: int = Field(
+        128, ge=4, le=1024, multiple_of=2, description="Channels of the generator's first maps."
+    )
+
+    lambda_l: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Lower boundary of H': below it a sample disagrees too much for Q to fit.",
+        json_schema_extra=_live("λ_l"),
+    )
+    lambda_u: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="Upper boundary of H': above it a sample agrees and teaches Q nothing.",
+        json_schema_extra=_live("λ_u"),
+    )
+    alpha_ds: float = Field(
+        0.2,
+        ge=0,
+        le=100,
+        description="Weight of the disagreement loss L_ds within L_bal.",
+        json_schema_extra=_live("α_ds"),
+    )
+    alpha_as: float = Field(
+        0.1,
+        ge=0,
+        le=100,
+        description="Weight of the agreement loss L_as within L_bal.",
+        json_schema_extra=_live("α_as"),
+    )
+    beta: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Weight of L_bal in the generator's loss.",
+        json_schema_extra=_live("β"),
+    )
+    gamma: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Weight of the BatchNorm-statistics loss L_BNS in the generator's loss.",
+        json_schema_extra=_live("γ"),
+    )
+    temperature: float = Field(
+        20.0,
+        ge=0.1,
+        le=1000,
+        description="Temperature of Q's loss.",
+        json_schema_extra=_live("T", log=True),
+    )
+    lr_g: float = Field(
+        1e-3,
+        ge=0,
+        le=1,
+        description="Learning rate of G (Adam), before the schedule's factor.",
+        json_schema_extra=_live("η_G", log=True),
+    )
+    lr_q: float = Field(
+        1e-4,
+        ge=0,
+        le=1,
+        description="Learning rate of Q (SGD), before the schedule's factor.",
+        json_schema_extra=_live("η_Q", log=True),
+    )
+
+    adam_beta1: float = Field(0.5, ge=0, lt=1, description="First moment's decay of G's Adam.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="Second moment's decay of G's Adam.")
+    q_momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of Q's SGD.")
+    q_weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay of Q's SGD.")
+    schedule: Schedule = Field(
+        "steps",
+        description="Factor on both learning rates: steps (x0.1 at 1/4, 1/2 and 3/4 of the "
+        "epochs), cosine (to 0 at the end) or constant.",
+    )
+    q_average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of Q's weights that is evaluated and exported; "
+        "0 evaluates Q's own weights.",
+    )
+
+    evaluate_every: int = Field(
+        200, ge=1, le=1_000_000, description="Iterations between two evaluations of Q."
+    )
+    snapshot_every: int = Field(
+        50, ge=1, le=1_000_000, description="Iterations between two stored sheets of images."
+    )
+    embed_every: int = Field(
+        400, ge=1, le=1_000_000, description="Iterations between two embeddings of synthetic data."
+    )
+    checkpoint_every: int = Field(
+        200, ge=1, le=1_000_000, description="Iterations between two checkpoints."
+    )
+    threads: int = Field(2, ge=1, le=256, description="CPU threads of the training process.")
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if self.lambda_l >= self.lambda_u:
+            raise ValueError(
+                f"lambda_l = {self.lambda_l:g} must be below lambda_u = {self.lambda_u:g}; "
+                "lower lambda_l or raise lambda_u."
+            )
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs = {self.warmup_epochs} must be below epochs = {self.epochs}; "
+                "train for more epochs or shorten the warm-up."
+            )
+        return self
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of the whole run."""
+        return self.epochs * self.iterations_per_epoch
+
+    @property
+    def warmup_iterations(self) -> int:
+        """Iterations of the warm-up."""
+        return self.warmup_epochs * self.iterations_per_epoch
+
+
+def field(name: str) -> FieldInfo:
+    """The declaration of setting `name`.
+
+    Raises:
+        InputError: there is no such setting.
+    """
+    try:
+        return RunSettings.model_fields[name]
+    except KeyError:
+        known = ", ".join(RunSettings.model_fields)
+        raise InputError(f"Unknown setting '{name}'; known settings are {known}.") from None
+
+
+def metadata(name: str) -> dict[str, Any]:
+    """Symbol and flags of setting `name` (see the module's docstring)."""
+    extra = field(name).json_schema_extra
+    return extra if isinstance(extra, dict) else {}
+
+
+LIVE_SETTINGS = tuple(name for name in RunSettings.model_fields if metadata(name).get("live"))
+
+
+def bounds(name: str) -> tuple[float | None, float | None]:
+    """Smallest and largest value that setting `name` allows; `None` where it has no such bound."""
+    low: float | None = None
+    high: float | None = None
+    for constraint in field(name).metadata:
+        low = getattr(constraint, "ge", low)
+        high = getattr(constraint, "le", getattr(constraint, "lt", high))
+    return low, high
+
+
+def _plain(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _range_text(name: str) -> str:
+    info = field(name)
+    low, high = bounds(name)
+    kind = "a whole number" if info.annotation is int else "a number"
+    strict = any(hasattr(c, "lt") for c in info.metadata)
+    if low is None or high is None:
+        return "see its help" if info.annotation is not str else "a text"
+    return f"{kind} from {_plain(low)} to {'below ' if strict else ''}{_plain(high)}"
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem of `error` as one sentence: name, value, allowed range."""
+    problem = error.errors()[0]
+    if not problem["loc"]:
+        return str(problem["ctx"]["error"]) if "ctx" in problem else str(problem["msg"])
+    name = str(problem["loc"][0])
+    field(name)
+    if problem["type"] == "literal_error":
+        return f"{name} = {problem['input']!r} is not allowed; use {problem['ctx']['expected']}."
+    if problem["type"] == "multiple_of":
+        factor = problem["ctx"]["multiple_of"]
+        return f"{name} = {problem['input']!r} must be a multiple of {factor}."
+    return f"{name} = {problem['input']!r} is not allowed; it must be {_range_text(name)}."
+
+
+def make_settings(values: dict[str, Any], base: RunSettings | None = None) -> RunSettings:
+    """`base` (default: the model's defaults) with `values` put over it, validated.
+
+    Raises:
+        InputError: one sentence that names the setting, its value and what is allowed.
+    """
+    merged = {**(base.model_dump() if base else {}), **values}
+    try:
+        return RunSettings.model_validate(merged)
+    except ValidationError as error:
+        raise InputError(_sentence(error)) from None
+
+
+def change_live(settings: RunSettings, changes: dict[str, Any]) -> RunSettings:
+    """`settings` with `changes` applied, as allowed while a run trains.
+
+    Raises:
+        InputError: a setting that cannot change during a run, or a value out of range.
+    """
+    for name in changes:
+        field(name)
+        if name not in LIVE_SETTINGS:
+            raise InputError(
+                f"{name} cannot change while a run trains; stop it and start a run with the new "
+                f"value (changeable: {', '.join(LIVE_SETTINGS)})."
+            )
+    return make_settings(changes, settings)
+
+
+def parse_assignment(text: str) -> tuple[str, str]:
+    """Split `key=value` of the shell; the value is validated with the model.
+
+    Raises:
+        InputError: no `=` in it, or an unknown key.
+    """
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InputError(f"'{text}' is not of the form key=value, for example lambda_l=0.2.")
+    field(name.strip())
+    return name.strip(), value.strip()

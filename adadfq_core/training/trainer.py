@@ -1,0 +1,156 @@
+"""A run's state and its progress, one iteration at a time."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.generator import Generator
+from adadfq_core.game.step import Outcome, Players, play_iteration
+from adadfq_core.quant.convert import QuantizedNetwork, quantize_network
+from adadfq_core.settings import RunSettings
+from adadfq_core.training.schedules import learning_rate_factor
+
+
+class Trainer:
+    """The game between G and Q against a frozen P, resumable at every iteration.
+
+    The same settings give the same numbers on the same CPU and thread count; a trainer that
+    loads another's `state_dict` continues bit for bit as that one would.
+
+    Args:
+        settings: see `RunSettings`; `change` replaces it during the run.
+        network: P. Its parameters are frozen and it is put into evaluation mode.
+        image_shape: `(channels, height, width)` of P's input.
+        num_classes: C.
+        device: where everything lives.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        network: nn.Module,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        self.iteration = 0
+        self.num_classes = num_classes
+        self.device = device
+        p = network.eval().requires_grad_(False)
+        p = p.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        q = quantize_network(p, settings.weight_bits, settings.activation_bits)
+        q.requires_grad_(True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            generator = Generator(
+                num_classes, image_shape, settings.latent_dim, settings.generator_width
+            )
+        generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.players = Players(
+            p=p,
+            q=q,
+            generator=generator,
+            batchnorm_loss=BatchNormStatisticsLoss(p),
+            optimizer_g=torch.optim.Adam(
+                generator.parameters(),
+                lr=settings.lr_g,
+                betas=(settings.adam_beta1, settings.adam_beta2),
+                fused=True,
+            ),
+            optimizer_q=torch.optim.SGD(
+                q.parameters(),
+                lr=settings.lr_q,
+                momentum=settings.q_momentum,
+                nesterov=settings.q_momentum > 0,
+                weight_decay=settings.q_weight_decay,
+                fused=True,
+            ),
+        )
+        self._average = copy.deepcopy(q).requires_grad_(False)
+        # On the CPU whatever the device: one stream of numbers for every machine.
+        self._random = torch.Generator().manual_seed(settings.seed)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next iteration belongs to the warm-up, in which G alone learns."""
+        return self.iteration < self.settings.warmup_iterations
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done."""
+        return self.iteration >= self.settings.iterations
+
+    def change(self, settings: RunSettings) -> None:
+        """Use `settings` from the next iteration on (see `settings.change_live`)."""
+        self.settings = settings
+
+    def play(self) -> Outcome:
+        """Play the next iteration and count it."""
+        settings = self.settings
+        factor = learning_rate_factor(settings, self.iteration)
+        _set_learning_rate(self.players.optimizer_g, settings.lr_g * factor)
+        _set_learning_rate(self.players.optimizer_q, settings.lr_q * factor)
+        z = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
+        labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
+        train_q = not self.warming_up
+        outcome = play_iteration(
+            self.players, z.to(self.device), labels.to(self.device), settings, train_q=train_q
+        )
+        self._follow(train_q)
+        self.iteration += 1
+        return outcome
+
+    @torch.no_grad()
+    def _follow(self, train_q: bool) -> None:
+        """Move the averaged Q towards Q (a copy of it before Q's first move)."""
+        if not self.settings.q_average:
+            return
+        weight = 1 - self.settings.q_average if train_q else 1.0
+        targets = [p.data for p in self.players.q.parameters()]
+        torch._foreach_lerp_([p.data for p in self._average.parameters()], targets, weight)
+
+    def quantized_network(self) -> QuantizedNetwork:
+        """The network that is evaluated and exported: Q, or its moving average."""
+        if not self.settings.q_average:
+            return self.players.q
+        for own, current in zip(self._average.buffers(), self.players.q.buffers(), strict=True):
+            own.copy_(current)
+        return self._average
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iterations depend on, for `torch.save`."""
+        players = self.players
+        return {
+            "iteration": self.iteration,
+            "settings": self.settings.model_dump(),
+            "q": players.q.state_dict(),
+            "q_average": self._average.state_dict(),
+            "generator": players.generator.state_dict(),
+            "optimizer_g": players.optimizer_g.state_dict(),
+            "optimizer_q": players.optimizer_q.state_dict(),
+            "random": self._random.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict` of a trainer with the same network and fixed settings."""
+        players = self.players
+        self.settings = RunSettings.model_validate(state["settings"])
+        players.q.load_state_dict(state["q"])
+        self._average.load_state_dict(state["q_average"])
+        players.generator.load_state_dict(state["generator"])
+        players.optimizer_g.load_state_dict(state["optimizer_g"])
+        players.optimizer_q.load_state_dict(state["optimizer_q"])
+        random: Tensor = state["random"]
+        self._random.set_state(random.cpu())
+        self.iteration = state["iteration"]
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = value

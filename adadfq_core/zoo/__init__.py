@@ -1,0 +1,1 @@
+"""Named full-precision networks P and data sets."""

@@ -1,0 +1,404 @@
+// The browser side of the live chart: holds the figure, applies updates to it, lets Plotly redraw.
+// The messages are described in delta.py.
+
+const RESYNC_RETRY_MS = 3000;
+
+const charts = new WeakMap();
+let plotlyLoading = null;
+
+// Streamlit calls this for every new update and every change of theme, and the returned function
+// when the component goes away, but also when two calls overtake each other while scripts load.
+// Only in the first case is the element no longer in the page.
+export function mount({ data, parentElement, setTriggerValue }, plotlyUrl) {
+  let chart = charts.get(parentElement);
+  if (!chart) {
+    chart = new LiveChart(parentElement, plotlyUrl);
+    charts.set(parentElement, chart);
+  }
+  chart.receive(data, setTriggerValue);
+  return () => {
+    if (parentElement.isConnected) return;
+    chart.destroy();
+    charts.delete(parentElement);
+  };
+}
+
+function loadPlotly(url) {
+  plotlyLoading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      plotlyLoading = null;
+      reject(new Error("The chart library could not be loaded."));
+    };
+    document.head.append(script);
+  });
+  return plotlyLoading;
+}
+
+class LiveChart {
+  constructor(parentElement, plotlyUrl) {
+    this.plotlyUrl = plotlyUrl;
+    this.node = document.createElement("div");
+    this.node.className = "live-chart";
+    parentElement.append(this.node);
+
+    this.figure = null; // { base, seq, revision, layout, traces }
+    this.data = null;
+    this.palette = null;
+    this.config = null;
+    this.width = 0;
+    this.needsDraw = false;
+    this.drawing = false;
+    this.pressed = false;
+    this.resyncTimer = 0;
+
+    this.resizing = new ResizeObserver(() => this.fit());
+    this.resizing.observe(this.node);
+    // A redraw in the middle of a drag would take the chart from under the pointer.
+    this.listeners = new AbortController();
+    const { signal } = this.listeners;
+    this.node.addEventListener("pointerdown", () => (this.pressed = true), { signal });
+    for (const end of ["pointerup", "pointercancel", "blur"]) {
+      window.addEventListener(end, () => this.release(), { signal });
+    }
+    loadPlotly(plotlyUrl).catch(() => {}); // fetched while the first update is being read
+  }
+
+  destroy() {
+    clearTimeout(this.resyncTimer);
+    this.resizing.disconnect();
+    this.listeners.abort();
+    window.Plotly?.purge(this.node);
+    this.node.remove();
+    this.node = null;
+  }
+
+  receive(data, setTriggerValue) {
+    this.send = setTriggerValue;
+    if (data !== this.data) {
+      this.data = data;
+      this.describe(data);
+      if (this.apply(data.update)) this.needsDraw = true;
+    }
+    const palette = readPalette(this.node);
+    if (JSON.stringify(palette) !== JSON.stringify(this.palette)) {
+      this.palette = palette;
+      this.needsDraw = true;
+    }
+    this.draw();
+  }
+
+  describe({ alt, selectable }) {
+    this.node.dataset.selectable = selectable;
+    if (alt) {
+      this.node.setAttribute("role", "img");
+      this.node.setAttribute("aria-label", alt);
+    } else {
+      this.node.removeAttribute("role");
+      this.node.removeAttribute("aria-label");
+    }
+  }
+
+  // Brings the figure up to date; returns whether there is anything new to see.
+  apply(update) {
+    if (update.kind === "full") {
+      const { base, seq, revision, layout } = update;
+      this.figure = { base, seq, revision, layout, traces: unpack(update.traces) };
+      this.settle();
+      return true;
+    }
+    const { figure } = this;
+    const fits = figure?.base === update.base && update.since <= figure.seq && figure.seq <= update.seq;
+    if (!fits) {
+      this.askForAll();
+      return false;
+    }
+    this.settle();
+    const isNew = figure.seq < update.seq;
+    for (const { trace, path, start, values } of update.tails) {
+      appendTail(figure.traces[trace], path, start, unpack(values));
+    }
+    if (update.layout) figure.layout = update.layout;
+    figure.seq = update.seq;
+    return isNew;
+  }
+
+  askForAll() {
+    if (this.resyncTimer) return;
+    this.send("resync", this.figure ? { base: this.figure.base, seq: this.figure.seq } : {});
+    this.resyncTimer = setTimeout(() => {
+      this.resyncTimer = 0;
+      this.askForAll();
+    }, RESYNC_RETRY_MS);
+  }
+
+  settle() {
+    clearTimeout(this.resyncTimer);
+    this.resyncTimer = 0;
+  }
+
+  // Updates that arrive while a drawing is under way are drawn together after it.
+  async draw() {
+    if (this.drawing) return;
+    this.drawing = true;
+    try {
+      const Plotly = await loadPlotly(this.plotlyUrl);
+      while (this.needsDraw && this.figure && this.node?.clientWidth && !this.pressed) {
+        this.needsDraw = false;
+        await this.react(Plotly);
+      }
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.drawing = false;
+    }
+  }
+
+  async react(Plotly) {
+    const { node, figure } = this;
+    const isFirst = !this.config;
+    if (isFirst) {
+      node.replaceChildren();
+      this.config = makeConfig(Plotly, this);
+    }
+    // Plotly notes zoom and hidden traces in what it is given; copies keep the figure clean.
+    const traces = figure.traces.map((trace) => ({ ...trace }));
+    this.width = node.clientWidth;
+    await Plotly.react(node, traces, this.themedLayout(), this.config);
+    if (isFirst && this.node) {
+      node.on("plotly_click", ({ points, event }) => {
+        if (this.data.selectable) this.send("clicked", describePoint(nearest(points, event, node)));
+      });
+    }
+  }
+
+  themedLayout() {
+    const { layout, revision } = this.figure;
+    return {
+      ...structuredClone(layout),
+      template: makeTemplate(this.palette, Boolean(layout.title?.text)),
+      uirevision: revision,
+      autosize: true,
+    };
+  }
+
+  fit() {
+    if (!this.node?.clientWidth) return;
+    if (this.needsDraw) {
+      this.draw(); // it became visible only now
+    } else if (this.config && this.node.clientWidth !== this.width) {
+      this.width = this.node.clientWidth;
+      window.Plotly.Plots.resize(this.node);
+    }
+  }
+
+  release() {
+    if (!this.pressed) return;
+    this.pressed = false;
+    // After Plotly's own handlers of the same event.
+    setTimeout(() => this.draw());
+  }
+
+  fail(error) {
+    console.error(error);
+    if (!this.node || this.config) return;
+    const message = document.createElement("p");
+    message.className = "live-chart-failure";
+    message.textContent = `${error.message} Reload the page to try again.`;
+    this.node.replaceChildren(message);
+  }
+}
+
+// --- data ---------------------------------------------------------------------------------------
+
+const PACKED_TYPES = {
+  i1: Int8Array,
+  u1: Uint8Array,
+  i2: Int16Array,
+  u2: Uint16Array,
+  i4: Int32Array,
+  f4: Float32Array,
+  f8: Float64Array,
+};
+
+function unpack(value) {
+  if (Array.isArray(value)) return value.map(unpack);
+  if (value === null || typeof value !== "object") return value;
+  if (typeof value.bdata === "string") return unpackArray(value);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, unpack(item)]));
+}
+
+// Always float64, so that tails of any type fit on.
+function unpackArray({ dtype, bdata, shape }) {
+  const bytes = Uint8Array.from(atob(bdata), (character) => character.charCodeAt(0));
+  const values = Float64Array.from(new PACKED_TYPES[dtype](bytes.buffer));
+  if (shape.length === 1) return values;
+  const [rows, columns] = shape;
+  return Array.from({ length: rows }, (_, row) =>
+    values.subarray(row * columns, (row + 1) * columns),
+  );
+}
+
+// Appends what the trace does not have yet. Makes a new array and new parents, since Plotly takes
+// an unchanged array to mean unchanged data.
+function appendTail(trace, path, start, values) {
+  const names = path.split(".");
+  const last = names.pop();
+  let place = trace;
+  for (const name of names) {
+    place[name] = Array.isArray(place[name]) ? [...place[name]] : { ...place[name] };
+    place = place[name];
+  }
+  const known = place[last];
+  const tail = values.slice(known.length - start);
+  if (tail.length) place[last] = concatenate(known, tail);
+}
+
+function concatenate(head, tail) {
+  if (!ArrayBuffer.isView(head)) return [...head, ...tail];
+  const joined = new Float64Array(head.length + tail.length);
+  joined.set(head);
+  joined.set(Float64Array.from(tail, (value) => value ?? NaN), head.length);
+  return joined;
+}
+
+// --- clicks -------------------------------------------------------------------------------------
+
+// In the unified hover modes a click reports one point of every trace.
+function nearest(points, event, node) {
+  const frame = node.getBoundingClientRect();
+  const distance = ({ xaxis, yaxis, x, y }) =>
+    Math.hypot(
+      xaxis._offset + xaxis.d2p(x) - (event.clientX - frame.left),
+      yaxis._offset + yaxis.d2p(y) - (event.clientY - frame.top),
+    );
+  const isPlaced = points.every(({ xaxis, yaxis }) => xaxis?.d2p && yaxis?.d2p);
+  if (points.length === 1 || !isPlaced) return points[0];
+  return points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
+}
+
+function describePoint({ curveNumber, pointNumber, pointIndex, customdata, x, y }) {
+  return {
+    curve_number: curveNumber,
+    point_index: pointNumber ?? pointIndex,
+    customdata: customdata ?? null,
+    x: x ?? null,
+    y: y ?? null,
+  };
+}
+
+// --- looks --------------------------------------------------------------------------------------
+
+function readPalette(node) {
+  const style = getComputedStyle(node);
+  const read = (name) => style.getPropertyValue(`--st-${name}`).trim();
+  const list = (name) => read(name).split(/,(?![^(]*\))/).map((colour) => colour.trim());
+  return {
+    text: read("text-color"),
+    muted: read("gray-text-color"),
+    background: read("background-color"),
+    raised: read("secondary-background-color"),
+    line: read("border-color"),
+    grid: read("border-color-light"),
+    accent: read("primary-color"),
+    font: read("font"),
+    categories: list("chart-categorical-colors"),
+    sequential: list("chart-sequential-colors"),
+    diverging: list("chart-diverging-colors"),
+  };
+}
+
+function makeTemplate(palette, hasTitle) {
+  const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
+  const colourBar = {
+    outlinewidth: 0,
+    thickness: 12,
+    ypad: 0,
+    tickfont: { color: palette.muted },
+  };
+  const mapped = [{ autocolorscale: true, colorbar: colourBar }];
+  const axis = {
+    automargin: true,
+    gridcolor: palette.grid,
+    linecolor: palette.line,
+    zeroline: false,
+    zerolinecolor: palette.line,
+    tickcolor: palette.line,
+    tickfont: { color: palette.muted },
+    title: { font: { color: palette.muted, size: 13 }, standoff: 8 },
+  };
+  return {
+    layout: {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: palette.font, size: 12, color: palette.text },
+      title: {
+        font: { size: 15 },
+        x: 0,
+        xanchor: "left",
+        xref: "paper",
+        y: 1,
+        yanchor: "top",
+        yref: "container",
+        pad: { t: 4 },
+      },
+      colorway: palette.categories,
+      colorscale: {
+        sequential: scale(palette.sequential),
+        sequentialminus: scale(palette.sequential),
+        diverging: scale(palette.diverging),
+      },
+      coloraxis: { colorbar: colourBar },
+      margin: { l: 12, r: 16, t: hasTitle ? 60 : 32, b: 12 },
+      xaxis: { ...axis, showgrid: false, showline: true, ticks: "outside", ticklen: 4 },
+      yaxis: axis,
+      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" },
+      shapedefaults: { line: { color: palette.muted, width: 1 } },
+      annotationdefaults: { font: { color: palette.muted }, arrowcolor: palette.muted },
+      hoverlabel: {
+        bgcolor: palette.raised,
+        bordercolor: palette.line,
+        font: { family: palette.font, size: 12, color: palette.text },
+      },
+      modebar: {
+        bgcolor: "rgba(0,0,0,0)",
+        color: palette.muted,
+        activecolor: palette.accent,
+      },
+    },
+    data: { heatmap: mapped, contour: mapped, histogram2d: mapped },
+  };
+}
+
+function makeConfig(Plotly, chart) {
+  // The page's background goes into the file: light text on nothing is lost on a white slide.
+  const save = (format) => (node) =>
+    Plotly.downloadImage(
+      { data: node.data, layout: { ...node.layout, paper_bgcolor: chart.palette.background } },
+      {
+        format,
+        filename: chart.data.name,
+        width: node.clientWidth,
+        height: node.clientHeight,
+        scale: format === "png" ? 2 : 1,
+      },
+    );
+  const button = (format, icon) => ({
+    name: `save-${format}`,
+    title: `Save as ${format.toUpperCase()}`,
+    icon,
+    click: save(format),
+  });
+  return {
+    displaylogo: false,
+    displayModeBar: "hover",
+    showTips: false,
+    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
+    modeBarButtonsToAdd: [
+      button("png", Plotly.Icons.camera),
+      button("svg", Plotly.Icons.disk),
+    ],
+  };
+}

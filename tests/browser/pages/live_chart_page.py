@@ -1,0 +1,86 @@
+"""A page with live charts, for the browser test; `streamlit run` shows it to a person too."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from app.components.live_chart import live_chart
+
+SECONDS_PER_POINT = 0.4
+
+
+@st.cache_resource
+def started_at() -> float:
+    return time.time()
+
+
+def loss_figure(points: int) -> go.Figure:
+    steps = np.arange(points)
+    figure = go.Figure()
+    for name, decay in (("Generator", 0.01), ("Low-bit network", 0.02), ("Full precision", 0.04)):
+        losses = np.exp(-decay * steps) + 0.05 * np.sin(steps * decay * 20)
+        losses[steps % 37 == 36] = np.nan
+        ids = [[f"{name}-{step}", int(step)] for step in steps]
+        figure.add_scatter(x=steps, y=losses, name=name, customdata=ids, mode="lines+markers")
+    figure.update_traces(marker_size=4)
+    figure.update_layout(title="Losses", xaxis_title="Iteration", yaxis_title="Loss")
+    figure.add_vline(x=10, line_dash="dot", annotation_text="end of warm-up")
+    return figure
+
+
+def heat_figure() -> go.Figure:
+    cells = np.outer(np.sin(np.linspace(0, 3, 30)), np.cos(np.linspace(0, 6, 60)))
+    cells[3:5, 10:14] = np.nan
+    return go.Figure(go.Heatmap(z=cells))
+
+
+@st.fragment(run_every=SECONDS_PER_POINT)
+def live_panel() -> None:
+    points = 120 + int((time.time() - started_at()) / SECONDS_PER_POINT)
+    run = st.session_state.setdefault("run", 1)
+    st.session_state["refreshes"] = st.session_state.get("refreshes", 0) + 1
+    chosen = live_chart(
+        loss_figure(points),
+        key="losses",
+        revision=f"run-{run}",
+        alt="Losses of three networks over the iterations",
+        selectable=True,
+    )
+    if chosen.clicked:
+        st.session_state["clicks"] = [*st.session_state.get("clicks", []), chosen.clicked]
+    left, right = st.columns(2)
+    with left:
+        live_chart(heat_figure(), key="still", revision=f"run-{run}", height=240, alt="A map")
+    with right:
+        live_chart(go.Figure(), key="empty", revision=f"run-{run}", height=240)
+    st.json(
+        {
+            "points": points,
+            "refreshes": st.session_state["refreshes"],
+            "clicks": st.session_state.get("clicks", []),
+        }
+    )
+
+
+def charts() -> None:
+    if st.button("Next run"):
+        st.session_state["run"] += 1
+    live_panel()
+
+
+def elsewhere() -> None:
+    st.write("Nothing here.")
+
+
+st.set_page_config(layout="wide")
+st.navigation(
+    [st.Page(charts, title="Charts", default=True), st.Page(elsewhere, title="Elsewhere")]
+).run()
