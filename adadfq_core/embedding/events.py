@@ -14,11 +14,13 @@ from adadfq_core.embedding.settings import Method
 class Fitted:
     """Real features are laid out.
 
-    `positions` is `(N, k)` in the order submitted, NaN where a row was not finite; `notice` is
-    for the user and may be empty; `seconds` is what the fit took, or the look-up if `from_cache`.
+    `positions` is `(n, k)` and finite; `rows` is `(n,)`, the ascending indices of those rows
+    among the `N >= n` submitted, since rows that are not finite have no position. `notice` is for
+    the user and may be empty; `seconds` is what the fit took, or the look-up if `from_cache`.
     """
 
     positions: NDArray[np.float32]
+    rows: NDArray[np.intp]
     method: Method
     notice: str
     seconds: float
@@ -27,10 +29,11 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Transformed:
-    """The features submitted under `tag` are placed: `positions` `(M, k)`, NaN as in `Fitted`."""
+    """The features submitted under `tag` are placed; all else as in `Fitted`, but `n` may be 0."""
 
     tag: int
     positions: NDArray[np.float32]
+    rows: NDArray[np.intp]
     notice: str
     seconds: float
 
@@ -47,6 +50,7 @@ class Failed:
     """Something could not be done, for `reason`.
 
     If `final`, the service ignores all further requests; otherwise only request `tag` is lost.
+    A service reports at most one final failure, and nothing after it.
     """
 
     reason: str

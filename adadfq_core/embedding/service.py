@@ -40,10 +40,14 @@ class EmbeddingService:
     sleeps in system calls, so that neither a busy nor a dead process holds up training.
     """
 
-    def __init__(self, cache_folder: Path, settings: ProjectionSettings) -> None:
-        """Start the process; layouts are kept in `cache_folder`, which need not exist."""
+    def __init__(self, cache_folder: Path, settings: ProjectionSettings | None = None) -> None:
+        """Start the process; layouts are kept in `cache_folder`, which need not exist.
+
+        Raises:
+            OSError: the system cannot start another process.
+        """
         self._cache_folder = cache_folder
-        self._settings = settings
+        self._settings = settings or ProjectionSettings()
         self._events: queue.SimpleQueue[EmbeddingEvent] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._fit: FitRequest | None = None
@@ -64,30 +68,37 @@ class EmbeddingService:
     def submit_fit(self, real_features: ArrayLike) -> None:
         """Fit on real features `(N, D)`, which are copied; allowed once.
 
+        Features that are not a table, or have no finite row, lead to a final `Failed`.
+
         Raises:
-            InputError: not a table.
             RuntimeError: a second fit would move points that are already drawn.
         """
-        real = _copied(real_features)
+        if self._fit_submitted:
+            raise RuntimeError("The projection is fitted once; start a new service to refit.")
+        self._fit_submitted = True
+        try:
+            real = _copied(real_features)
+        except (TypeError, ValueError) as error:
+            self._fail(Failed(str(error), tag=None, final=True))
+            return
         with self._changed:
-            if self._fit_submitted:
-                raise RuntimeError("The projection is fitted once; start a new service to refit.")
-            self._fit_submitted = True
             self._fit = FitRequest(real, self._settings, self._cache_folder)
             self._changed.notify()
 
     def submit_transform(self, tag: int, features: ArrayLike) -> None:
         """Place features `(M, D)`, which are copied, once the fit is done.
 
-        A request whose turn has not come is replaced, and reported as `Dropped`. After a final
-        failure nothing happens.
-
-        Raises:
-            InputError: not a table.
+        A request whose turn has not come is replaced, and reported as `Dropped`. Features that
+        do not fit the projection lead to a `Failed` of this tag. After a final failure, or
+        `close`, nothing happens.
         """
-        request = TransformRequest(tag, _copied(features))
         with self._changed:
             if self._failed or self._closed:
+                return
+            try:
+                request = TransformRequest(tag, _copied(features))
+            except (TypeError, ValueError) as error:
+                self._events.put(Failed(str(error), tag, final=False))
                 return
             if self._newest is not None:
                 self._events.put(Dropped(self._newest.tag))
@@ -132,20 +143,20 @@ class EmbeddingService:
                 if isinstance(event, Failed) and event.final:
                     self._fail(event)
                     return
-                self._events.put(event)
+                self._report(event)
         except (OSError, EOFError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_EXIT_SECONDS)
             self._fail(Failed(self._cause(), tag=None, final=True))
 
     def _next_request(self) -> Request | None:
-        """Wait for a request; `None` once closed.
+        """Wait for a request; `None` once closed or failed.
 
         Raises:
             EOFError: the process ended meanwhile.
         """
         with self._changed:
-            while not self._closed:
+            while not (self._closed or self._failed):
                 if self._fit is not None:
                     fit, self._fit = self._fit, None
                     self._fit_sent = True
@@ -158,13 +169,20 @@ class EmbeddingService:
                     raise EOFError
         return None
 
-    def _fail(self, event: Failed) -> None:
+    def _report(self, event: EmbeddingEvent) -> None:
         with self._changed:
-            if self._closed:
+            if not self._failed:
+                self._events.put(event)
+
+    def _fail(self, event: Failed) -> None:
+        """Report a final failure, unless closed or failed already."""
+        with self._changed:
+            if self._closed or self._failed:
                 return
             self._failed = True
             self._newest = None
-        self._events.put(event)
+            self._events.put(event)
+            self._changed.notify()
 
     def _cause(self) -> str:
         code = self._process.returncode

@@ -116,7 +116,7 @@ def fit_layout(rows: NDArray[np.float64], settings: ProjectionSettings) -> NDArr
 
     random = np.random.RandomState(settings.seed)
     start = fit_pca(rows, settings.n_components).place(rows).astype(np.float64)
-    start *= 10 / max(np.abs(start).max(), np.finfo(np.float32).tiny)
+    start *= 10 / max(float(np.abs(start).max()), float(np.finfo(np.float32).tiny))
     # The noise also spreads a coordinate in which all points coincide (features on a line).
     start += random.normal(scale=1e-4, size=start.shape)
     start = 10 * (start - start.min(axis=0)) / np.ptp(start, axis=0)

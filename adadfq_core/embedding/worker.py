@@ -15,11 +15,15 @@ import time
 import traceback
 from typing import BinaryIO, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adadfq_core.embedding.cache import fit_cached
 from adadfq_core.embedding.events import EmbeddingEvent, Failed, Fitted, Transformed
 from adadfq_core.embedding.projection import Projection
 from adadfq_core.embedding.requests import FitRequest, Request, TransformRequest
 from adadfq_core.embedding.umap_map import warm_up
+from adadfq_core.errors import InputError
 
 _NICENESS = 10
 _PARENT_WATCH_SECONDS = 0.5
@@ -41,23 +45,30 @@ class Worker:
             traceback.print_exc()
             fitting = isinstance(request, FitRequest)
             tag = None if isinstance(request, FitRequest) else request.tag
-            return Failed(f"{type(error).__name__}: {error}", tag, final=fitting)
+            told = isinstance(error, InputError)
+            reason = str(error) if told else f"{type(error).__name__}: {error}"
+            return Failed(reason, tag, final=fitting)
 
     def _fit(self, request: FitRequest) -> Fitted:
         started = time.perf_counter()
         projection, from_cache = fit_cached(request.real, request.settings, request.cache_folder)
         self._projection = projection
+        positions, rows = _placed(projection.positions)
         seconds = time.perf_counter() - started
-        return Fitted(
-            projection.positions, projection.method, projection.notice, seconds, from_cache
-        )
+        return Fitted(positions, rows, projection.method, projection.notice, seconds, from_cache)
 
     def _transform(self, request: TransformRequest) -> Transformed:
         assert self._projection is not None  # the service sends the fit first
         started = time.perf_counter()
-        positions = self._projection.transform(request.features)
+        positions, rows = _placed(self._projection.transform(request.features))
         notice = self._projection.transform_notice(request.features)
-        return Transformed(request.tag, positions, notice, time.perf_counter() - started)
+        return Transformed(request.tag, positions, rows, notice, time.perf_counter() - started)
+
+
+def _placed(positions: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The finite rows of `(N, k)` positions, and their indices."""
+    rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    return positions[rows], rows
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:

@@ -392,6 +392,8 @@ function makeConfig(Plotly, chart) {
     click: save(format),
   });
   return {
+    // Plotly's own "Share chart..." button uploads the data to its makers.
+    showSendToCloud: false,
     displaylogo: false,
     displayModeBar: "hover",
     showTips: false,

@@ -1,0 +1,43 @@
+"""The same abilities from a shell: `python -m adadfq_core --help`.
+
+Exit codes: 0 done, 1 failed, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.shell.doctor import doctor
+from adadfq_core.shell.runs import runs_commands
+from adadfq_core.shell.train import train
+from adadfq_core.shell.zoo import zoo_commands
+
+application = typer.Typer(
+    help="AdaDFQ Playground: quantize a trained network without its training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+application.command()(train)
+application.command()(doctor)
+application.add_typer(runs_commands, name="runs")
+application.add_typer(zoo_commands, name="zoo")
+
+
+def main() -> None:
+    """Run the command line; failures are one sentence on stderr."""
+    try:
+        application()
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RunFailed as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

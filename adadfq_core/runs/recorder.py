@@ -1,0 +1,134 @@
+"""Turns what the training loop tells into records of the run's log."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adadfq_core.embedding.features import PenultimateFeatures
+from adadfq_core.errors import RunFailed
+from adadfq_core.game.step import SCALARS, Outcome
+from adadfq_core.runs.records import RecordKind
+from adadfq_core.runs.writer import RunWriter
+from adadfq_core.training.trainer import Trainer
+from adadfq_core.zoo.registry import ImageFormat
+
+SHEET_IMAGES = 32
+EMBEDDED_SAMPLES = 256
+# How long results stay on the device before they are copied and written together.
+DRAIN_SECONDS = 0.2
+
+
+class Recorder:
+    """Writes steps, image sheets and samples' features; copies off the device in batches.
+
+    A resumed run plays some iterations again, with the same results; those that the log already
+    has (`recorded`: last iteration of each kind) are not written twice.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        trainer: Trainer,
+        images: ImageFormat,
+        recorded: dict[RecordKind, int],
+        seconds: float,
+    ) -> None:
+        self._writer = writer
+        self._trainer = trainer
+        self._images = images
+        self._recorded = recorded
+        self._pending: list[tuple[int, Outcome, float, float]] = []
+        self._drained = time.monotonic()
+        self._resumed_at = time.monotonic() - seconds
+        self._tap = PenultimateFeatures(trainer.players.p)
+        batches = max(1, EMBEDDED_SAMPLES // trainer.settings.batch)
+        self._features: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=batches)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds at work since the run began, pauses left out."""
+        return time.monotonic() - self._resumed_at
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last `seconds` as work."""
+        self._resumed_at += seconds
+
+    def played(self, outcome: Outcome, milliseconds: float) -> None:
+        """Keep one iteration's results; write them when enough time has gone by."""
+        iteration = self._trainer.iteration
+        self._pending.append((iteration, outcome, milliseconds, self.seconds))
+        self._features.append((self._tap.latest(), outcome.labels, outcome.h_prime))
+        if iteration == 1 or iteration % self._trainer.settings.snapshot_every == 0:
+            self._sheet(iteration, outcome)
+        if iteration == 1 or time.monotonic() - self._drained >= DRAIN_SECONDS:
+            self.drain()
+
+    def drain(self) -> None:
+        """Write the kept iterations.
+
+        Raises:
+            RunFailed: a loss is NaN or infinite; names the term and the iteration.
+        """
+        pending, self._pending = self._pending, []
+        self._drained = time.monotonic()
+        if not pending:
+            return
+        scalars = torch.stack([outcome.scalars for _, outcome, _, _ in pending]).tolist()
+        h_primes = torch.stack([outcome.h_prime for _, outcome, _, _ in pending]).tolist()
+        for (iteration, _, ms, seconds), values, h_prime in zip(
+            pending, scalars, h_primes, strict=True
+        ):
+            data = dict(zip(SCALARS, values, strict=True))
+            data |= {"ms": ms, "seconds": seconds, "h_prime": [round(h, 4) for h in h_prime]}
+            self.append(RecordKind.STEP, iteration, data)
+            for name, value in zip(SCALARS, values, strict=True):
+                if not np.isfinite(value):
+                    raise RunFailed(
+                        f"{name} became {value} at iteration {iteration}; resume from the last "
+                        "checkpoint or start again with smaller learning rates."
+                    )
+
+    def append(
+        self,
+        kind: RecordKind,
+        iteration: int,
+        data: dict[str, object],
+        arrays: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Write a record unless an earlier process of this run did."""
+        if iteration > self._recorded.get(kind, -1):
+            self._writer.append(kind, iteration, data, arrays)
+
+    def evaluated(self, network: str, accuracy: float) -> None:
+        """Write an accuracy, after the iterations that led to it."""
+        self.drain()
+        self.append(
+            RecordKind.EVALUATION,
+            self._trainer.iteration,
+            {"network": network, "top1": accuracy, "seconds": self.seconds},
+        )
+
+    def _sheet(self, iteration: int, outcome: Outcome) -> None:
+        chosen = torch.argsort(outcome.labels, stable=True)[:SHEET_IMAGES]
+        self.append(
+            RecordKind.IMAGES,
+            iteration,
+            {},
+            {
+                "pixels": self._images.pixels(outcome.images[chosen]).cpu().numpy(),
+                "labels": outcome.labels[chosen].cpu().numpy(),
+                "h_prime": outcome.h_prime[chosen].cpu().numpy(),
+                "p_logits": outcome.p_logits[chosen].cpu().numpy(),
+                "q_logits": outcome.q_logits[chosen].cpu().numpy(),
+            },
+        )
+
+    def recent_samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features `(n, D)`, labels and adaptability `(n,)` of the latest generated samples."""
+        features, labels, h_prime = (torch.cat(part) for part in zip(*self._features, strict=True))
+        return features.cpu().numpy(), labels.cpu().numpy(), (1 - h_prime).cpu().numpy()

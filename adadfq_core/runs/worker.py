@@ -1,0 +1,259 @@
+"""The process of one run: `python -m adadfq_core.runs.worker ROOT RUN_ID`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+
+from adadfq_core.embedding.events import Failed, Fitted, Transformed
+from adadfq_core.embedding.features import real_features
+from adadfq_core.embedding.service import EmbeddingService
+from adadfq_core.embedding.settings import ProjectionSettings
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.game.step import Outcome
+from adadfq_core.home import cache_folder
+from adadfq_core.runs.process import identity
+from adadfq_core.runs.recorder import Recorder
+from adadfq_core.runs.records import Command, CommandKind, RecordKind, RunStatus
+from adadfq_core.runs.store import RunStore
+from adadfq_core.runs.writer import RunWriter
+from adadfq_core.settings import change_live
+from adadfq_core.training import checkpoints
+from adadfq_core.training.loop import train
+from adadfq_core.training.trainer import Trainer
+from adadfq_core.zoo.registry import EvaluationData, find, load_evaluation_data, load_network
+
+REAL_SAMPLES = 1000
+PAUSE_POLL_SECONDS = 0.03
+LAST_EMBEDDING_SECONDS = 20.0
+# Below the page's server, so that the page stays quick while all cores train.
+NICENESS = 5
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
+
+
+class Worker:
+    """Runs one run to its end: an `Observer` of the training loop that obeys commands."""
+
+    def __init__(self, root: Path, run_id: str, writer: RunWriter) -> None:
+        store = RunStore(root)
+        info = store.info(run_id)
+        self._writer = writer
+        self._paused = False
+        self._steps_left = 0
+        self._stop = False
+        torch.set_num_threads(info.settings.threads)
+        entry = find(info.settings.network)
+        self._data: EvaluationData = load_evaluation_data(entry)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._trainer = Trainer(
+            info.settings,
+            load_network(entry),
+            entry.images.shape,
+            len(entry.images.classes),
+            device,
+        )
+        self._data = EvaluationData(self._data.images.to(device), self._data.labels.to(device))
+        log = store.read(
+            run_id, kinds=[RecordKind.PARAMETERS, RecordKind.STEP, RecordKind.EVALUATION]
+        ).records
+        checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
+        if checkpoint is not None:
+            state = checkpoints.load(store.path(checkpoint), checkpoint.data["sha256"])
+            self._trainer.load_state_dict(state)
+        # Changes made after the checkpoint hold again from the iteration at which they did.
+        self._replay = [
+            (record.iteration, record.data["changes"])
+            for record in log
+            if record.kind == RecordKind.PARAMETERS and record.iteration > self._trainer.iteration
+        ]
+        recorded = {
+            kind: record.iteration
+            for kind in (RecordKind.STEP, RecordKind.IMAGES, RecordKind.EMBEDDING)
+            if (record := store.latest(run_id, kind)) is not None
+        }
+        evaluations = [r.iteration for r in log if r.kind == RecordKind.EVALUATION]
+        recorded[RecordKind.EVALUATION] = self._trainer.iteration if evaluations else -1
+        steps = [r for r in log if r.kind == RecordKind.STEP]
+        self._recorder = Recorder(
+            writer,
+            self._trainer,
+            entry.images,
+            recorded,
+            steps[-1].data["seconds"] if steps else 0.0,
+        )
+        self._embedding = EmbeddingService(cache_folder() / "embedding", ProjectionSettings())
+        self._embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._real_submitted = False
+
+    def run(self) -> None:
+        """Play until the end or a stop; the caller sets the final state."""
+        self._writer.set_status(RunStatus.RUNNING)
+        try:
+            train(self._trainer, self._data, self)
+            self._await_last_embedding()
+        finally:
+            self._embedding.close()
+
+    def request_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: stop before the next iteration."""
+        self._stop = True
+
+    def before_iteration(self) -> None:
+        self._poll_embedding()
+        for iteration, changes in self._replay:
+            if iteration == self._trainer.iteration:
+                self._trainer.change(change_live(self._trainer.settings, changes))
+        self._obey()
+        paused_at = time.monotonic()
+        while self._paused and not self._steps_left and not self._stop:
+            time.sleep(PAUSE_POLL_SECONDS)
+            self._poll_embedding()
+            self._obey()
+        self._recorder.leave_out(time.monotonic() - paused_at)
+        if self._stop:
+            self.checkpoint()
+            raise Stopped
+        self._steps_left = max(0, self._steps_left - 1)
+
+    def _obey(self) -> None:
+        for command in self._writer.take_commands():
+            error = self._apply(command)
+            self._writer.mark_applied(command, self._trainer.iteration, error)
+
+    def _apply(self, command: Command) -> str | None:
+        """Do what `command` says; why not, if it is refused."""
+        if command.kind == CommandKind.PAUSE:
+            self._paused = True
+            self._recorder.drain()
+            self._writer.set_status(RunStatus.PAUSED)
+        elif command.kind == CommandKind.RESUME:
+            self._paused = False
+            self._steps_left = 0
+            self._writer.set_status(RunStatus.RUNNING)
+        elif command.kind == CommandKind.STEP:
+            self._steps_left += command.payload["iterations"]
+        elif command.kind == CommandKind.STOP:
+            self._stop = True
+        else:
+            changes = command.payload["changes"]
+            try:
+                self._trainer.change(change_live(self._trainer.settings, changes))
+            except InputError as error:
+                return str(error)
+            self._recorder.drain()
+            self._writer.append(
+                RecordKind.PARAMETERS, self._trainer.iteration, {"changes": changes}
+            )
+        return None
+
+    def played(self, outcome: Outcome, milliseconds: float) -> None:
+        self._recorder.played(outcome, milliseconds)
+        iteration = self._trainer.iteration
+        if self._paused:
+            self._recorder.drain()
+        if not self._real_submitted:
+            # After the first point is out: the page shows life before the embedding is prepared.
+            self._submit_real()
+        if iteration % self._trainer.settings.embed_every == 0 or self._trainer.finished:
+            features, labels, adaptability = self._recorder.recent_samples()
+            self._embedded[iteration] = (labels, adaptability)
+            self._embedding.submit_transform(iteration, features)
+
+    def _submit_real(self) -> None:
+        self._real_submitted = True
+        self._writer.flush()
+        features = real_features(self._trainer.players.p, self._data.images[:REAL_SAMPLES])
+        self._embedding.submit_fit(features.numpy())
+
+    def between_batches(self) -> None:
+        self._poll_embedding()
+
+    def evaluated(self, network: str, accuracy: float) -> None:
+        self._recorder.evaluated(network, accuracy)
+        self._writer.flush()
+
+    def checkpoint(self) -> None:
+        self._recorder.drain()
+        iteration = self._trainer.iteration
+        path = self._writer.checkpoints / f"{iteration:08d}.pt"
+        digest = checkpoints.save(self._trainer.state_dict(), path)
+        self._writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
+
+    def _poll_embedding(self) -> None:
+        for event in self._embedding.poll():
+            if isinstance(event, Fitted):
+                labels = self._data.labels[:REAL_SAMPLES].cpu().numpy()[event.rows]
+                self._writer.append(
+                    RecordKind.EMBEDDING,
+                    self._trainer.iteration,
+                    {"source": "real", "notice": event.notice, "method": event.method},
+                    {"positions": event.positions, "labels": labels},
+                )
+            elif isinstance(event, Transformed):
+                labels, adaptability = self._embedded.pop(event.tag)
+                self._recorder.append(
+                    RecordKind.EMBEDDING,
+                    event.tag,
+                    {"source": "synthetic", "notice": event.notice},
+                    {
+                        "positions": event.positions,
+                        "labels": labels[event.rows],
+                        "adaptability": adaptability[event.rows],
+                    },
+                )
+            elif isinstance(event, Failed):
+                self._writer.append(
+                    RecordKind.NOTICE, self._trainer.iteration, {"text": event.reason}
+                )
+
+    def _await_last_embedding(self) -> None:
+        deadline = time.monotonic() + LAST_EMBEDDING_SECONDS
+        last = self._trainer.iteration
+        while last in self._embedded and time.monotonic() < deadline:
+            time.sleep(PAUSE_POLL_SECONDS)
+            self._poll_embedding()
+
+
+def _lower_priority() -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
+def main() -> int:
+    """Run the run that the command line names; its end and the reason stand in the store."""
+    root, run_id = Path(sys.argv[1]), sys.argv[2]
+    _lower_priority()
+    own = identity(os.getpid())
+    assert own is not None
+    with RunWriter(root, run_id) as writer:
+        writer.attach(own.pid, own.started)
+        try:
+            worker = Worker(root, run_id, writer)
+            signal.signal(signal.SIGTERM, worker.request_stop)
+            worker.run()
+            writer.set_status(RunStatus.FINISHED)
+        except Stopped:
+            writer.set_status(RunStatus.STOPPED)
+        except (InputError, RunFailed) as error:
+            writer.set_status(RunStatus.FAILED, str(error))
+            return 1
+        except Exception as error:
+            traceback.print_exc()
+            writer.set_status(RunStatus.FAILED, f"{type(error).__name__}: {error}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

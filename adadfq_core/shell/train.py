@@ -1,0 +1,105 @@
+"""`python -m adadfq_core train`: start a run in its own process and follow it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.home import runs_folder
+from adadfq_core.presets import DEFAULT_PRESET, preset_settings
+from adadfq_core.settings import parse_assignment
+
+POLL_SECONDS = 0.5
+
+
+def _bits(text: str) -> dict[str, str]:
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise InputError(f"--bits {text} is not of the form W,A with both from 2 to 8, e.g. 3,3.")
+    return {"weight_bits": parts[0].strip(), "activation_bits": parts[1].strip()}
+
+
+def train(
+    preset: Annotated[str, typer.Option(help="Named settings to start from.")] = DEFAULT_PRESET,
+    bits: Annotated[str | None, typer.Option(help="W,A: weight and activation bits.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, warm-up included.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, repeatable.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder that keeps runs [default: in ADADFQ_HOME].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Quantize a network without its data; Ctrl-C stops the run, which can be resumed."""
+    from adadfq_core import runs
+    from adadfq_core.zoo.registry import find
+
+    changes: dict[str, Any] = dict(parse_assignment(text) for text in assignments or [])
+    changes |= _bits(bits) if bits is not None else {}
+    changes |= {
+        name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None
+    }
+    settings = preset_settings(preset, changes)
+    find(settings.network)
+    root = (run_dir or runs_folder()).expanduser().absolute()
+    run_id = runs.start(root, settings, preset)
+    try:
+        _follow(root, run_id)
+    except KeyboardInterrupt:
+        runs.stop(root, run_id)
+        _follow(root, run_id)
+    _report(root, run_id, as_json)
+
+
+def _follow(root: Path, run_id: str) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from adadfq_core import runs
+    from adadfq_core.runs.summary import summarize
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=None)
+        records: list[runs.Record] = []
+        cursor = 0
+        while True:
+            update = runs.read(root, run_id, cursor)
+            cursor = update.cursor
+            records += update.records
+            reached = summarize(records)
+            shown = "" if reached.top1_q_last is None else f" Q {reached.top1_q_last:.2f} %"
+            bar.update(
+                task,
+                completed=update.info.iteration,
+                total=update.info.settings.iterations,
+                description=f"{run_id} {update.info.status}{shown}",
+            )
+            if not update.info.active:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _report(root: Path, run_id: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from adadfq_core import runs
+    from adadfq_core.runs.summary import summarize
+
+    update = runs.read(root, run_id)
+    summary = summarize(update.records)
+    if update.info.status in (runs.RunStatus.FAILED, runs.RunStatus.LOST):
+        raise RunFailed(f"Run {run_id} {update.info.status}: {update.info.reason}")
+    if as_json:
+        typer.echo(json.dumps({"run_id": run_id, **asdict(summary)}))
+        return
+    for name, value in asdict(summary).items():
+        typer.echo(f"{name}\t{'not measured' if value is None else f'{value:.2f}'}")

@@ -1,0 +1,61 @@
+"""The order of a run: iterations, evaluations and checkpoints, told to an observer."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from adadfq_core.game.step import Outcome
+from adadfq_core.training.evaluation import top1
+from adadfq_core.training.trainer import Trainer
+from adadfq_core.zoo.registry import EvaluationData
+
+
+class Observer(Protocol):
+    """What a run tells, and where it can be held or ended (by an exception)."""
+
+    def before_iteration(self) -> None:
+        """Called before every iteration: apply commands, wait while paused."""
+
+    def played(self, outcome: Outcome, milliseconds: float) -> None:
+        """Called after every iteration with the time that its two moves took."""
+
+    def between_batches(self) -> None:
+        """Called between the batches of an evaluation."""
+
+    def evaluated(self, network: str, accuracy: float) -> None:
+        """Top-1 in percent of "p", of "q_calibrated" (before Q's first move) or of "q"."""
+
+    def checkpoint(self) -> None:
+        """Called when a checkpoint is due."""
+
+
+def train(trainer: Trainer, data: EvaluationData, observer: Observer) -> None:
+    """Play all remaining iterations of `trainer`.
+
+    P and the calibrated Q are measured at the end of the warm-up, Q then every
+    `evaluate_every` iterations and at the end. Checkpoints come after evaluations, so that a
+    resumed run owes none.
+    """
+    while not trainer.finished:
+        observer.before_iteration()
+        began = time.perf_counter()
+        outcome = trainer.play()
+        observer.played(outcome, (time.perf_counter() - began) * 1e3)
+        evaluate_if_due(trainer, data, observer)
+        if trainer.finished or trainer.iteration % trainer.settings.checkpoint_every == 0:
+            observer.checkpoint()
+
+
+def evaluate_if_due(trainer: Trainer, data: EvaluationData, observer: Observer) -> None:
+    """Measure what is due after the iteration that `trainer` has just played."""
+    done = trainer.iteration - trainer.settings.warmup_iterations
+    due: list[str] = []
+    if done == 0:
+        due = ["p", "q_calibrated"]
+    elif done > 0 and (done % trainer.settings.evaluate_every == 0 or trainer.finished):
+        due = ["q"]
+    for name in due:
+        network = trainer.players.p if name == "p" else trainer.quantized_network()
+        accuracy = top1(network, data.images, data.labels, observer.between_batches)
+        observer.evaluated(name, accuracy)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.generator import Generator
+from adadfq_core.game.step import SCALARS, Players, play_iteration
+from adadfq_core.quant.convert import quantize_network
+from adadfq_core.settings import RunSettings
+
+LATENT = 5
+
+
+@pytest.fixture
+def make_players(tiny_network: Callable[..., nn.Module]) -> Callable[..., Players]:
+    """Build the three networks in double precision with plain optimizers."""
+
+    def build(p: nn.Module | None = None, classes: int = 3, bits: int = 4) -> Players:
+        torch.manual_seed(5)
+        p = (p or tiny_network(classes)).double().eval().requires_grad_(False)
+        q = quantize_network(p, bits, bits).requires_grad_(True)
+        generator = Generator(classes, (1, 8, 8), LATENT, 4).double()
+        return Players(
+            p=p,
+            q=q,
+            generator=generator,
+            batchnorm_loss=BatchNormStatisticsLoss(p),
+            optimizer_g=torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.5, 0.999)),
+            optimizer_q=torch.optim.SGD(
+                q.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4
+            ),
+        )
+
+    return build
+
+
+def draw(batch: int, seed: int = 0, classes: int = 3) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    z = torch.randn(batch, LATENT, dtype=torch.float64, generator=random)
+    return z, torch.randint(classes, (batch,), generator=random)
+
+
+@pytest.mark.parametrize("batch", [2, 8, 16, 17, 64])
+def test_every_batch_size_plays(
+    batch: int,
+    make_players: Callable[..., Players],
+    tiny_settings: Callable[..., RunSettings],
+) -> None:
+    players = make_players()
+    for train_q in (False, True):
+        outcome = play_iteration(players, *draw(batch), tiny_settings(), train_q=train_q)
+        assert outcome.images.shape == (batch, 1, 8, 8)
+        assert outcome.p_logits.shape == outcome.q_logits.shape == (batch, 3)
+        assert outcome.h_prime.shape == (batch,)
+        assert outcome.scalars.shape == (len(SCALARS),)
+        assert torch.isfinite(outcome.scalars).all()
+        assert not any(t.requires_grad for t in (outcome.images, outcome.scalars, outcome.h_prime))
+
+
+class Naive:
+    """The game as two separate forward and backward passes, written from the formulas."""
+
+    def __init__(self, players: Players) -> None:
+        self.p = copy.deepcopy(players.p)
+        for module in self.p.modules():
+            module._forward_pre_hooks.clear()
+        self.q = copy.deepcopy(players.q)
+        self.g = copy.deepcopy(players.generator)
+        self.adam = torch.optim.Adam(self.g.parameters(), lr=1e-3, betas=(0.5, 0.999))
+        self.sgd = torch.optim.SGD(
+            self.q.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
+
+    def p_and_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        terms = []
+        for layer in self.p:
+            if isinstance(layer, nn.BatchNorm2d):
+                mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+                assert layer.running_mean is not None and layer.running_var is not None
+                terms.append(
+                    nn.functional.mse_loss(mean, layer.running_mean)
+                    + nn.functional.mse_loss(variance, layer.running_var)
+                )
+            x = layer(x)
+        return x, sum(terms) / len(terms)
+
+    @staticmethod
+    def entropy(p: Tensor, q: Tensor, temperature: float) -> Tensor:
+        shares = torch.softmax((p - q) / temperature, 1)
+        return -(shares * shares.log()).sum(1)
+
+    def play(self, z: Tensor, labels: Tensor, s: RunSettings, train_q: bool) -> dict[str, float]:
+        images = self.g(z, labels)
+        p, bns = self.p_and_statistics(images)
+        with self.q.observing_ranges(not train_q):
+            q = self.q(images)
+        h = self.entropy(p, q, 1.0)
+        h_prime = (h - h.min()) / (math.log(p.shape[1]) - h.min())
+        zero = torch.zeros_like(h_prime)
+        margin = torch.maximum(s.lambda_l - h_prime, zero).mean()
+        margin = margin + torch.maximum(h_prime - s.lambda_u, zero).mean()
+        rows = torch.arange(len(labels))
+        ds = -torch.softmax(p - q, 1)[rows, labels].log().mean()
+        as_ = -torch.softmax(p + q, 1)[rows, labels].log().mean()
+        loss_g = margin + s.beta * (s.alpha_ds * ds + s.alpha_as * as_) + s.gamma * bns
+        loss_g.backward()
+        self.q.zero_grad()
+        with torch.no_grad():
+            p = self.p(images)
+        q = self.q(images.detach())
+        loss_q = -(s.temperature**2) * self.entropy(p, q, s.temperature).mean()
+        if train_q:
+            loss_q.backward()
+            self.sgd.step()
+        self.q.zero_grad()
+        self.adam.step()
+        self.adam.zero_grad()
+        values = (loss_g, margin, ds, as_, bns, loss_q, h_prime.mean())
+        return {name: v.item() for name, v in zip(SCALARS, values, strict=True)}
+
+
+def test_moves_equal_those_of_two_separate_passes(
+    make_players: Callable[..., Players],
+    tiny_settings: Callable[..., RunSettings],
+    weights_of: Callable[[nn.Module], dict[str, Tensor]],
+) -> None:
+    players = make_players()
+    naive = Naive(players)
+    settings = tiny_settings(
+        lambda_l=0.2, lambda_u=0.5, alpha_ds=0.7, alpha_as=0.3, beta=1.3, gamma=0.6, temperature=3
+    )
+    for step, train_q in enumerate([False, False, True, True, True]):
+        z, labels = draw(8, seed=step)
+        expected = naive.play(z, labels, settings, train_q)
+        outcome = play_iteration(players, z, labels, settings, train_q=train_q)
+        actual = dict(zip(SCALARS, outcome.scalars.tolist(), strict=True))
+        assert actual == pytest.approx(expected, rel=1e-8, abs=1e-10)
+        for own, other in ((players.generator, naive.g), (players.q, naive.q)):
+            for (name, a), b in zip(
+                weights_of(own).items(), weights_of(other).values(), strict=True
+            ):
+                torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=f"{step} {name}")
+
+
+def test_who_moves_when(
+    make_players: Callable[..., Players],
+    tiny_settings: Callable[..., RunSettings],
+    weights_of: Callable[[nn.Module], dict[str, Tensor]],
+) -> None:
+    players = make_players()
+    p_before = weights_of(players.p)
+
+    def state() -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        return (
+            [x.detach().clone() for x in players.generator.parameters()],
+            [x.detach().clone() for x in players.q.parameters()],
+            [x.clone() for x in players.q.buffers()],
+        )
+
+    def changed(before: list[Tensor], after: list[Tensor]) -> list[bool]:
+        return [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+
+    start = state()
+    play_iteration(players, *draw(8), tiny_settings(), train_q=False)
+    warm = state()
+    assert any(changed(start[0], warm[0]))
+    assert not any(changed(start[1], warm[1]))
+    assert [int(quantizer.batches) for _, quantizer in players.q.activation_quantizers()] == [1, 1]
+    assert all(quantizer.average_max > 0 for _, quantizer in players.q.activation_quantizers())
+
+    play_iteration(players, *draw(8, seed=1), tiny_settings(), train_q=True)
+    trained = state()
+    assert any(changed(warm[0], trained[0]))
+    assert all(changed(warm[1], trained[1]))
+    assert not any(changed(warm[2], trained[2]))
+
+    p_after = weights_of(players.p)
+    assert all(torch.equal(p_before[name], p_after[name]) for name in p_before)
+    assert not players.p.training and players.generator.training
+    everyone = (players.p, players.q, players.generator)
+    assert all(x.grad is None for player in everyone for x in player.parameters())
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_q_equal_to_p_keeps_everything_finite(
+    classes: int,
+    make_players: Callable[..., Players],
+    tiny_settings: Callable[..., RunSettings],
+    tiny_network: Callable[..., nn.Module],
+) -> None:
+    p = tiny_network(classes)
+    with torch.no_grad():
+        p[-1].weight.zero_()  # P and Q then answer the same whatever the image
+    players = make_players(p, classes)
+    for train_q in (False, True, True):
+        outcome = play_iteration(
+            players, *draw(4, classes=classes), tiny_settings(), train_q=train_q
+        )
+        assert torch.isfinite(outcome.scalars).all()
+        assert outcome.h_prime.tolist() == pytest.approx([0] * 4)
+        if not train_q:
+            continue
+        assert all(torch.isfinite(x).all() for x in players.q.parameters())
+    assert all(torch.isfinite(x).all() for x in players.generator.parameters())
+
+
+def test_a_network_without_batchnorm_plays(
+    make_players: Callable[..., Players], tiny_settings: Callable[..., RunSettings]
+) -> None:
+    p = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+    outcome = play_iteration(make_players(p), *draw(4), tiny_settings(), train_q=True)
+    assert outcome.scalars[SCALARS.index("loss_bns")] == 0
+    assert torch.isfinite(outcome.scalars).all()
