@@ -1,0 +1,1 @@
+"""Pure charts: data in, figure out."""

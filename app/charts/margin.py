@@ -1,0 +1,46 @@
+"""Histogram of H' of the latest samples with the margin drawn on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.charts.style import MARGIN_FILL, OVER_COLOUR, Q_COLOUR, UNDER_COLOUR, layout
+
+BINS = 25
+
+
+def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
+    """Counts of H' `(n,)`, coloured by where they lie to [`lower`, `upper`], which is shaded."""
+    figure = go.Figure(
+        layout=layout(
+            "H'   (0: P and Q disagree, under-fitting  ·  1: they agree, over-fitting)",
+            "samples",
+            barmode="stack",
+            bargap=0.05,
+        )
+    )
+    figure.update_xaxes(range=[0, 1])
+    regions = (
+        ("under", h_prime < lower, UNDER_COLOUR),
+        ("inside", (h_prime >= lower) & (h_prime <= upper), Q_COLOUR),
+        ("over", h_prime > upper, OVER_COLOUR),
+    )
+    edges = np.linspace(0, 1, BINS + 1)
+    centres = (edges[:-1] + edges[1:]) / 2
+    for name, chosen, colour in regions:
+        counts, _ = np.histogram(h_prime[chosen], bins=edges)
+        figure.add_bar(
+            x=centres,
+            y=counts,
+            width=1 / BINS,
+            name=f"{name}: {int(chosen.sum())}",
+            marker={"color": colour},
+        )
+    figure.add_vrect(x0=lower, x1=upper, fillcolor=MARGIN_FILL, line_width=0, layer="below")
+    for value, symbol in ((lower, "λ_l"), (upper, "λ_u")):
+        figure.add_vline(x=value, line={"width": 1.5, "dash": "dash", "color": Q_COLOUR})
+        figure.add_annotation(
+            x=value, y=1, yref="paper", text=f"{symbol} = {value:g}", showarrow=False, yanchor="top"
+        )
+    return figure

@@ -1,0 +1,41 @@
+"""Colours and layout that all charts share: one colour a player, on light and dark alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+P_COLOUR = "#7c8696"
+G_COLOUR = "#d97706"
+Q_COLOUR = "#0d9488"
+UNDER_COLOUR = "#dc2626"
+OVER_COLOUR = "#2563eb"
+MARGIN_FILL = "rgba(13, 148, 136, 0.14)"
+
+
+def layout(x_title: str, y_title: str, **extra: Any) -> dict[str, Any]:
+    """Layout of a small chart with titled axes and a legend above the plot."""
+    return {
+        "margin": {"l": 56, "r": 12, "t": 28, "b": 44},
+        "xaxis": {"title": {"text": x_title}},
+        "yaxis": {"title": {"text": y_title}},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "showlegend": True,
+        **extra,
+    }
+
+
+def mark_changes(figure: go.Figure, changes: list[tuple[int, str]]) -> None:
+    """Mark on the iteration axis when settings changed; what changed stands in the hover text."""
+    for iteration, text in changes:
+        figure.add_vline(x=iteration, line={"width": 1, "dash": "dot", "color": P_COLOUR})
+        figure.add_annotation(
+            x=iteration,
+            y=1,
+            yref="paper",
+            text="▾",
+            showarrow=False,
+            yanchor="bottom",
+            hovertext=f"iteration {iteration}: {text}",
+        )

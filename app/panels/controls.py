@@ -1,0 +1,95 @@
+"""The sidebar's settings: built from the settings model, sent to the run as they change."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from adadfq_core import runs
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
+from adadfq_core.settings import RunSettings, field, metadata
+
+FIXED = ("weight_bits", "activation_bits")
+LIVE = ("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q")
+# Largest value a slider offers where the model allows far more than anyone tries.
+SLIDER_TOP = {"alpha_ds": 2.0, "alpha_as": 2.0, "beta": 5.0, "gamma": 5.0}
+RATES = [round(10**exponent * digit, 12) for exponent in range(-6, 0) for digit in (1, 2, 3, 5)]
+
+
+def _key(name: str) -> str:
+    return f"setting_{name}"
+
+
+def show_settings(settings: RunSettings) -> None:
+    """Put `settings` into the widgets; call it before they are drawn."""
+    for name in (*FIXED, *LIVE):
+        st.session_state[_key(name)] = _offered(name, getattr(settings, name))
+
+
+def _offered(name: str, value: float) -> float:
+    if name.startswith("lr_"):
+        return min(RATES, key=lambda rate: abs(math.log(rate) - math.log(max(value, 1e-9))))
+    return min(value, SLIDER_TOP.get(name, math.inf))
+
+
+def _chosen() -> dict[str, Any]:
+    return {name: st.session_state[_key(name)] for name in (*FIXED, *LIVE)}
+
+
+def start_settings() -> RunSettings:
+    """Settings that Start uses: the preset with the widgets' values over it.
+
+    Raises:
+        InputError: values that do not go together.
+    """
+    preset = st.session_state.get("preset", DEFAULT_PRESET)
+    return preset_settings(preset, _chosen())
+
+
+def _send(root: Path, run_id: str | None, name: str) -> None:
+    if run_id is None:
+        return
+    try:
+        if runs.info(root, run_id).active:
+            runs.set_parameters(root, run_id, {name: st.session_state[_key(name)]})
+    except (InputError, RunFailed) as error:
+        st.session_state["error"] = str(error)
+
+
+def _use_preset() -> None:
+    show_settings(preset_settings(st.session_state["preset"]))
+
+
+def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
+    """Draw the sidebar; live settings of an active run are sent when they change."""
+    st.selectbox(
+        "Preset",
+        list(PRESETS),
+        key="preset",
+        on_change=_use_preset,
+        disabled=active,
+        format_func=lambda name: name,
+        help="\n\n".join(f"**{preset.name}**: {preset.summary}" for preset in PRESETS.values()),
+    )
+    for name in FIXED:
+        note = " Fixed while a run is going: its checkpoints belong to one bit width."
+        st.slider(
+            name, 2, 8, key=_key(name), disabled=active, help=str(field(name).description) + note
+        )
+    for name in LIVE:
+        symbol = metadata(name)["symbol"]
+        paper = field(name).default
+        common: dict[str, Any] = {
+            "key": _key(name),
+            "help": f"{symbol}: {field(name).description} Paper: {paper:g}.",
+            "on_change": _send,
+            "args": (root, run_id, name),
+        }
+        if name.startswith("lr_"):
+            st.select_slider(name, RATES, format_func=lambda rate: f"{rate:g}", **common)
+        else:
+            st.slider(name, 0.0, SLIDER_TOP.get(name, 1.0), step=0.01, **common)

@@ -1,0 +1,48 @@
+"""The grid of generated images with class and adaptability."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+_STYLE = """<style>
+.samples{display:grid;grid-template-columns:repeat(auto-fill,minmax(84px,1fr));gap:10px}
+.samples figure{margin:0;font-size:.72rem;line-height:1.25}
+.samples img{width:100%;image-rendering:pixelated;border-radius:4px;display:block}
+.samples figcaption{white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.85}
+</style>"""
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    image = np.moveaxis(pixels, 0, -1).squeeze()
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def samples_html(images: dict[str, np.ndarray], classes: Sequence[str]) -> str:
+    """HTML of the sheet: `pixels` `(n, C, H, W)` uint8 with labels, h_prime and both logits."""
+    tiles = []
+    for pixels, label, h_prime, p, q in zip(
+        images["pixels"],
+        images["labels"],
+        images["h_prime"],
+        images["p_logits"],
+        images["q_logits"],
+        strict=True,
+    ):
+        name = html.escape(classes[int(label)])
+        hover = (
+            f"asked: {name}; P says {html.escape(classes[int(p.argmax())])}, "
+            f"Q says {html.escape(classes[int(q.argmax())])}; H' = {h_prime:.3f}"
+        )
+        tiles.append(
+            f'<figure title="{hover}"><img alt="generated {name}" src="{_data_uri(pixels)}">'
+            f"<figcaption>{name}<br>adaptability {1 - h_prime:.2f}</figcaption></figure>"
+        )
+    return f'{_STYLE}<div class="samples">{"".join(tiles)}</div>'

@@ -1,0 +1,108 @@
+"""What a page has read of a run so far, kept up to date by a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from adadfq_core import runs
+from adadfq_core.game.step import SCALARS
+from adadfq_core.runs import Record, RecordKind, RunInfo
+from adadfq_core.runs.summary import Summary, summarize
+
+RECENT_SAMPLES = 512
+# Points a line shows: beyond that every second one goes, so that pages stay light.
+MAX_POINTS = 1500
+
+
+@dataclass
+class RunView:
+    """A growing picture of one run; `refresh` reads only what is new."""
+
+    root: Path
+    run_id: str
+    info: RunInfo
+    cursor: int = 0
+    steps: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in ("iteration", "ms", "seconds", *SCALARS)}
+    )
+    h_prime: list[float] = field(default_factory=list)
+    evaluations: list[Record] = field(default_factory=list)
+    changes: list[tuple[int, str]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    images: dict[str, np.ndarray] | None = None
+    images_iteration: int = 0
+    real: dict[str, np.ndarray] | None = None
+    synthetic: dict[str, np.ndarray] | None = None
+
+    @classmethod
+    def attach(cls, root: Path, run_id: str) -> RunView:
+        """A view of run `run_id` with all that is stored of it."""
+        view = cls(root, run_id, runs.info(root, run_id))
+        view.refresh()
+        return view
+
+    def refresh(self) -> None:
+        """Read what is new; pictures are read only for the latest of each kind."""
+        update = runs.read(self.root, self.run_id, self.cursor)
+        self.cursor, self.info = update.cursor, update.info
+        latest: dict[str, Record] = {}
+        for record in update.records:
+            if record.kind == RecordKind.STEP:
+                self._add_step(record)
+            elif record.kind == RecordKind.EVALUATION:
+                self.evaluations.append(record)
+            elif record.kind == RecordKind.PARAMETERS:
+                text = ", ".join(
+                    f"{name} = {value}" for name, value in record.data["changes"].items()
+                )
+                self.changes.append((record.iteration, text))
+            elif record.kind == RecordKind.NOTICE:
+                self.notices.append(record.data["text"])
+            elif record.kind == RecordKind.IMAGES:
+                latest["images"] = record
+            elif record.kind == RecordKind.EMBEDDING:
+                latest[record.data["source"]] = record
+        for name, record in latest.items():
+            setattr(self, name, runs.arrays(self.root, record))
+            if name == "images":
+                self.images_iteration = record.iteration
+
+    def _add_step(self, record: Record) -> None:
+        self.steps["iteration"].append(record.iteration)
+        for name in self.steps:
+            if name != "iteration":
+                self.steps[name].append(record.data[name])
+        self.h_prime = (self.h_prime + record.data["h_prime"])[-RECENT_SAMPLES:]
+
+    def thinned_steps(self) -> dict[str, list[float]]:
+        """The steps, every n-th once there are many; n doubles so that points rarely change."""
+        stride = 1
+        while len(self.steps["iteration"]) > MAX_POINTS * stride:
+            stride *= 2
+        return {name: values[::stride] for name, values in self.steps.items()}
+
+    def summary(self) -> Summary:
+        """Accuracies so far."""
+        return summarize(self.evaluations)
+
+    def top1_q(self) -> tuple[list[int], list[float]]:
+        """Iterations and top-1 of Q, the calibrated one first."""
+        points = [r for r in self.evaluations if r.data["network"] != "p"]
+        return [r.iteration for r in points], [r.data["top1"] for r in points]
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the pace of the run so far, evaluations included."""
+        if not self.steps["seconds"]:
+            return None
+        pace = self.steps["seconds"][-1] / self.steps["iteration"][-1]
+        return pace * (self.info.settings.iterations - self.info.iteration)
+
+
+def newest(infos: Iterable[RunInfo]) -> str | None:
+    """The run that a fresh page shows: the active one, else the newest."""
+    ordered = sorted(infos, key=lambda info: (info.active, info.created))
+    return ordered[-1].run_id if ordered else None

@@ -1,0 +1,216 @@
+"""The Play page: start the game, steer it and watch it live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from adadfq_core import runs
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.home import runs_folder
+from adadfq_core.presets import DEFAULT_PRESET, preset_settings
+from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.zoo.registry import find
+from app.charts.accuracy import accuracy_figure
+from app.charts.embedding import embedding_figure
+from app.charts.losses import losses_figure
+from app.charts.margin import margin_figure
+from app.components.live_chart import live_chart
+from app.panels import controls
+from app.panels.samples import samples_html
+from app.run_view import RunView, newest
+
+REFRESH_SECONDS = 1.0
+
+
+def attempt(action: Callable[[], object]) -> None:
+    """Do `action`; a failure becomes the page's one-sentence message."""
+    try:
+        action()
+        st.session_state.pop("error", None)
+    except (InputError, RunFailed) as error:
+        st.session_state["error"] = str(error)
+
+
+def start(root: Path) -> None:
+    """Start a run with the chosen settings and show it."""
+    settings = controls.start_settings()
+    run_id = runs.start(root, settings, st.session_state.get("preset", DEFAULT_PRESET))
+    st.session_state["run_id"] = run_id
+
+
+def buttons(root: Path, info: RunInfo | None) -> None:
+    """Start, Pause or Resume, Step and Stop, each enabled where it makes sense."""
+    run_id = info.run_id if info else ""
+    active = info is not None and info.active
+    paused = info is not None and info.status == RunStatus.PAUSED
+    row = st.columns([1, 1, 1, 1, 4])
+    row[0].button(
+        "Start",
+        type="primary",
+        width="stretch",
+        disabled=active,
+        on_click=lambda: attempt(lambda: start(root)),
+    )
+    resumable = info is not None and info.status in (
+        RunStatus.STOPPED,
+        RunStatus.LOST,
+        RunStatus.FAILED,
+    )
+    if paused or resumable:
+        row[1].button(
+            "Resume", width="stretch", on_click=lambda: attempt(lambda: runs.resume(root, run_id))
+        )
+    else:
+        row[1].button(
+            "Pause",
+            width="stretch",
+            disabled=not active,
+            on_click=lambda: attempt(lambda: runs.pause(root, run_id)),
+        )
+    row[2].button(
+        "Step",
+        width="stretch",
+        disabled=not paused,
+        help="Play one iteration of a paused run.",
+        on_click=lambda: attempt(lambda: runs.step(root, run_id)),
+    )
+    row[3].button(
+        "Stop",
+        width="stretch",
+        disabled=not active,
+        on_click=lambda: attempt(lambda: runs.stop(root, run_id)),
+    )
+
+
+def progress(view: RunView) -> None:
+    """Progress bar with the time left, and the figures reached so far."""
+    info, summary = view.info, view.summary()
+    left = view.seconds_left() if info.active else None
+    total = info.settings.iterations
+    text = f"{info.status} · iteration {info.iteration} of {total}"
+    if info.status == RunStatus.STARTING:
+        text = "starting: loading the network"
+    elif info.iteration < info.settings.warmup_iterations:
+        text += " · warm-up: only G learns, Q's activation ranges are being set"
+    if left is not None:
+        text += f" · about {left // 60:.0f} min {left % 60:.0f} s left"
+    if info.reason:
+        text += f" · {info.reason}"
+    st.progress(min(info.iteration / total, 1.0), text=text)
+    figures = st.columns(4)
+    for column, name, value in zip(
+        figures,
+        ("P", "Q calibrated", "Q now", "Gap recovered"),
+        (summary.top1_p, summary.top1_q_calibrated, summary.top1_q_last, summary.recovered),
+        strict=True,
+    ):
+        share = name == "Gap recovered" and value is not None
+        shown = "–" if value is None else f"{100 * value:.0f} %" if share else f"{value:.2f} %"
+        column.metric(name, shown)
+
+
+def panels(view: RunView) -> None:
+    """All live panels of a run."""
+    info = view.info
+    classes = find(info.settings.network).images.classes
+    in_force = runs.current_settings(view.root, view.run_id)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Top-1 on the 10,000 real test images")
+        iterations, accuracy = view.top1_q()
+        figure = accuracy_figure(
+            iterations,
+            accuracy,
+            view.summary().top1_p,
+            info.settings.iterations,
+            view.changes,
+        )
+        live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
+    with right:
+        st.subheader("H' of the latest samples and the margin")
+        figure = margin_figure(np.array(view.h_prime), in_force.lambda_l, in_force.lambda_u)
+        live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
+    left, right = st.columns(2)
+    with left:
+        st.subheader("The generator's losses")
+        figure = losses_figure(view.thinned_steps(), view.changes)
+        live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
+    with right:
+        st.subheader("UMAP of P's features: synthetic against real")
+        figure = embedding_figure(view.real, view.synthetic, classes)
+        live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")
+        if view.real is None and info.active:
+            st.caption("The projection is being fitted on real features, once.")
+    if view.images is not None:
+        st.subheader("Generated images")
+        st.caption(
+            f"The batch of iteration {view.images_iteration}. Adaptability 1: P and Q disagree "
+            "sharply; 0: they agree. Training uses these images only; real ones serve the accuracy "
+            "and the map."
+        )
+        st.html(samples_html(view.images, classes))
+    for notice in view.notices:
+        st.info(notice)
+
+
+def page() -> None:
+    """Draw the page."""
+    root = runs_folder()
+    st.title("AdaDFQ Playground")
+    if "preset" not in st.session_state:
+        st.session_state["preset"] = DEFAULT_PRESET
+        controls.show_settings(preset_settings(DEFAULT_PRESET))
+    try:
+        known = runs.list_runs(root)
+    except (InputError, RunFailed) as error:
+        st.error(str(error))
+        return
+    run_id = st.session_state.get("run_id") or newest(known)
+    info = next((info for info in known if info.run_id == run_id), None)
+    if info is not None and st.session_state.get("shown_run") != info.run_id:
+        # Attached to a run: the sliders take the values in force.
+        controls.show_settings(runs.current_settings(root, info.run_id))
+        st.session_state["shown_run"] = info.run_id
+    else:
+        # A widget that was not drawn loses its value; writing it back keeps it over pages.
+        for name in (*controls.FIXED, *controls.LIVE):
+            st.session_state[f"setting_{name}"] = st.session_state[f"setting_{name}"]
+    active = info is not None and info.active
+    with st.sidebar:
+        controls.settings_panel(root, info.run_id if info else None, active)
+    buttons(root, info)
+    if "error" in st.session_state:
+        st.error(st.session_state["error"])
+    if info is None:
+        st.info(
+            "Press Start: the bundled ResNet-20 is quantized to 3 bits from images that a "
+            "generator invents, without its training data, while you watch."
+        )
+        return
+    shown_status = info.status
+
+    @st.fragment(run_every=REFRESH_SECONDS if active else None)
+    def live() -> None:
+        view: RunView | None = st.session_state.get("view")
+        try:
+            if view is None or view.run_id != info.run_id:
+                view = st.session_state["view"] = RunView.attach(root, info.run_id)
+            else:
+                view.refresh()
+            progress(view)
+            panels(view)
+        except (InputError, RunFailed) as error:
+            st.error(str(error))
+            return
+        if view.info.status != shown_status:
+            # The buttons outside follow the run's state.
+            st.rerun()
+
+    live()
+
+
+page()

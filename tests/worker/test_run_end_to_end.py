@@ -1,0 +1,112 @@
+"""Real runs of the bundled network in real worker processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adadfq_core import runs
+from adadfq_core.presets import preset_settings
+from adadfq_core.runs import RecordKind, RunStatus
+
+TIMEOUT_SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADADFQ_HOME", str(tmp_path / "home"))
+
+
+def _wait(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.05)
+
+
+def _shell(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "adadfq_core", *words],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_run_is_paused_stepped_changed_and_stopped(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = runs.start(root, preset_settings("interactive", {"embed_every": 10_000}))
+    _wait(lambda: runs.info(root, run_id).iteration >= 2)
+    runs.pause(root, run_id)
+    _wait(lambda: runs.info(root, run_id).status == RunStatus.PAUSED)
+    before = runs.latest(root, run_id, RecordKind.STEP)
+    number = runs.set_parameters(root, run_id, {"lambda_l": 0.3})
+    _wait(lambda: runs.command(root, number).applied_iteration is not None)
+    runs.step(root, run_id, 2)
+    _wait(lambda: runs.latest(root, run_id, RecordKind.STEP).iteration == before.iteration + 2)
+    time.sleep(0.3)
+    assert runs.latest(root, run_id, RecordKind.STEP).iteration == before.iteration + 2
+    assert runs.current_settings(root, run_id).lambda_l == 0.3
+    assert runs.command(root, number).applied_iteration == before.iteration
+    runs.stop(root, run_id)
+    _wait(lambda: runs.info(root, run_id).status == RunStatus.STOPPED)
+    assert runs.latest(root, run_id, RecordKind.CHECKPOINT).iteration == before.iteration + 2
+
+
+def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
+    done = _shell(
+        *("train", "--epochs", "6", "--set", "warmup_epochs=2", "--json"),
+        *("--set", "iterations_per_epoch=40", "--set", "evaluate_every=80"),
+        *("--run-dir", str(tmp_path / "runs")),
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["top1_p"] > 93.5
+    assert result["top1_q_calibrated"] < result["top1_p"] - 5
+    assert result["top1_q_last"] > result["top1_q_calibrated"] + 5
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "--preset", "fast"), "Unknown preset 'fast'"),
+        (("train", "--bits", "9,3"), "weight_bits = '9' is not allowed"),
+        (("train", "--set", "lambda_l=0.9"), "must be below lambda_u"),
+        (("train", "--set", "beta=-1"), "beta = '-1' is not allowed"),
+        (("train", "--run-dir", "/proc/nowhere"), "/proc/nowhere"),
+        (("train", "--set", "network=alexnet"), "Unknown network 'alexnet'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(words: tuple[str, ...], sentence: str) -> None:
+    done = _shell(*words)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_second_start_names_the_run_that_is_going(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = runs.start(root, preset_settings("interactive"))
+    try:
+        done = _shell("train", "--run-dir", str(root))
+        assert done.returncode == 2
+        assert run_id in done.stderr
+    finally:
+        runs.stop(root, run_id)
+    _wait(lambda: not runs.info(root, run_id).active)
+
+
+def test_doctor_finds_everything_intact() -> None:
+    done = _shell("doctor")
+    assert done.returncode == 0, done.stderr
+    assert "bundled files\tintact" in done.stdout
