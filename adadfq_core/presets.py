@@ -31,7 +31,9 @@ PRESETS = {
                 "iterations_per_epoch": 50,
                 "warmup_epochs": 2,
                 "generator_width": 64,
-                "lr_q": 1e-3,
+                # At 1e-3, ten times the paper's rate, Q collapses on this network: top-1 88 %
+                # calibrated fell to 12 % within 50 iterations. At 1e-4 it rises at once.
+                "lr_q": 1e-4,
                 "schedule": "cosine",
                 "q_average": 0.98,
                 "evaluate_every": 50,

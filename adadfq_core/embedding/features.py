@@ -45,7 +45,7 @@ def real_features(network: nn.Module, images: Tensor, batch: int = 250) -> Tenso
     tap = PenultimateFeatures(network)
     try:
         parts = []
-        for part in images.split(batch):
+        for part in torch.split(images, batch):
             network(part)
             parts.append(tap.latest().cpu())
         return torch.cat(parts)

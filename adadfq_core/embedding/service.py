@@ -21,6 +21,7 @@ from adadfq_core.embedding.projection import feature_table
 from adadfq_core.embedding.requests import FitRequest, Request, TransformRequest
 from adadfq_core.embedding.settings import ProjectionSettings
 
+_WORKER = "adadfq_core.embedding.worker"
 _CHILD_CHECK_SECONDS = 0.5
 _EXIT_SECONDS = 2.0
 _THREAD_LIMITS = (
@@ -57,7 +58,7 @@ class EmbeddingService:
         self._closed = False
         self._failed = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "adadfq_core.embedding.worker", str(os.getpid())],
+            [sys.executable, "-m", _WORKER, str(os.getpid()), self._settings.method],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_child_environment(cache_folder),

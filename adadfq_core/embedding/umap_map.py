@@ -6,22 +6,24 @@ seconds) and memberships as in McInnes et al. 2018 (arXiv 1802.03426, algorithms
 `umap.UMAP` on 2,000 penultimate features of a ResNet-20 this gives the same trustworthiness
 (0.964) and the same distance of transformed copies from their originals.
 
-umap-learn is imported when first needed: the import takes about two seconds, and about fifteen on
-the first one after its installation.
+umap-learn and scipy are imported when first needed, by the embedding process alone: importing
+umap-learn takes about two seconds, and about fifteen on the first time after its installation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.spatial.distance import cdist
 
 from adadfq_core.embedding.pca import fit_pca
 from adadfq_core.embedding.settings import Metric, ProjectionSettings
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 MIN_POINTS = 16
 """Distinct points below which a neighbourhood graph says nothing and UMAP is not used."""
@@ -157,6 +159,8 @@ def _neighbours(
     queries: NDArray[np.float64], rows: NDArray[np.float64], count: int, metric: Metric
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Indices and distances `(M, count)` of the rows nearest to each query, nearest first."""
+    from scipy.spatial.distance import cdist
+
     nearest = np.empty((len(queries), count), dtype=np.int32)
     distances = np.empty((len(queries), count))
     for begin in range(0, len(queries), _BLOCK_ROWS):
@@ -195,6 +199,8 @@ def _memberships(
 
 def _graph(rows: NDArray[np.float64], count: int, metric: Metric) -> sparse.coo_matrix:
     """Symmetric graph of the rows' neighbourhoods, without edges too weak to be ever sampled."""
+    from scipy import sparse
+
     nearest, distances = _neighbours(rows, rows, count, metric)
     closest = np.where(distances > 0, distances, np.inf).min(axis=1)
     strengths = _memberships(distances, np.where(np.isinf(closest), 0.0, closest))

@@ -1,4 +1,4 @@
-"""The embedding process: `python -m adadfq_core.embedding.worker PARENT_PID`.
+"""The embedding process: `python -m adadfq_core.embedding.worker PARENT_PID METHOD`.
 
 Requests come as pickles on standard input and each gets one reply, a pickle on standard output;
 both pipes are private to this process and the one that started it. torch is never imported.
@@ -6,6 +6,7 @@ both pipes are private to this process and the one that started it. torch is nev
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -83,8 +84,8 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
-def main(parent: int) -> None:
-    """Warm up, then serve standard input."""
+def main(parent: int, method: str) -> None:
+    """Warm up for `method`, then serve standard input until it or process `parent` ends."""
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     _lower_priority()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
@@ -94,11 +95,12 @@ def main(parent: int) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # umap-learn imports TensorFlow or torch where they are installed, for a class not used here.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
-    try:
-        warm_up()
-    except Exception:
-        # Told to the user with the first request, which runs into the same.
-        traceback.print_exc()
+    if method == "umap":
+        try:
+            warm_up()
+        except Exception:
+            # Told to the user with the first request, which runs into the same.
+            traceback.print_exc()
     serve(sys.stdin.buffer, replies)
 
 
@@ -135,4 +137,7 @@ def _leave(*_: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    with contextlib.suppress(SystemExit):
+        main(int(sys.argv[1]), sys.argv[2])
+    # Tearing down the compiler takes up to a second, for which `close` would keep a run waiting.
+    os._exit(0)

@@ -45,7 +45,7 @@ class QuantizedLayer(nn.Module):
             bias = offset if bias is None else offset + factor * bias
         if isinstance(self.layer, nn.Linear):
             return F.linear(x, weight, bias)
-        result: Tensor = self.layer._conv_forward(x, weight, bias)  # type: ignore[operator]
+        result: Tensor = self.layer._conv_forward(x, weight, bias)
         return result
 
     def extra_repr(self) -> str:

@@ -21,7 +21,7 @@ def predictions(
             alive; an exception from it ends the evaluation.
     """
     parts = []
-    for batch in images.split(EVALUATION_BATCH):
+    for batch in torch.split(images, EVALUATION_BATCH):
         parts.append(network(batch).argmax(1))
         if between_batches is not None:
             between_batches()

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adadfq_core.files import replace_atomically
+from adadfq_core.training.evaluation import top1
 from adadfq_core.zoo.networks import SmallResNet
 
 
@@ -83,17 +84,6 @@ def _learning_rate(recipe: Recipe, progress_epochs: float) -> float:
     return 0.5 * recipe.peak_learning_rate * (1 + math.cos(math.pi * min(fraction, 1.0)))
 
 
-def top1(network: nn.Module, images: Tensor, labels: Tensor, batch: int = 500) -> float:
-    """Top-1 accuracy in percent of `network` on normalised images `(N, C, H, W)`."""
-    network.eval()
-    with torch.inference_mode():
-        hits = sum(
-            int((network(part).argmax(1) == target).sum())
-            for part, target in zip(images.split(batch), labels.split(batch), strict=True)
-        )
-    return 100.0 * hits / len(labels)
-
-
 def pretrain(
     network: SmallResNet,
     train: tuple[Tensor, Tensor],
@@ -116,11 +106,15 @@ def pretrain(
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             module.reset_parameters()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": free},
+    ]
     optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free}],
+        groups,
         lr=recipe.peak_learning_rate,
         momentum=recipe.momentum,
         nesterov=True,
@@ -146,10 +140,10 @@ def pretrain(
                 logits = network(x)
             loss = F.cross_entropy(logits.float(), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             total += loss.detach()
-        accuracy = top1(network, *test)
+        accuracy = top1(network.eval(), *test)
         state = {
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -33,7 +33,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu1(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return self.relu2(y + self.shortcut(x))
+        out: Tensor = self.relu2(y + self.shortcut(x))
+        return out
 
 
 class SmallResNet(nn.Module):
@@ -74,7 +75,8 @@ class SmallResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(self.stages(self.stem(x)))
-        return self.head(torch.flatten(x, 1))
+        logits: Tensor = self.head(torch.flatten(x, 1))
+        return logits
 
 
 def resnet20(in_channels: int, num_classes: int) -> SmallResNet:

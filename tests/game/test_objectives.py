@@ -154,5 +154,7 @@ def test_batches_of_any_size() -> None:
     for batch in (1, 2, 8, 16, 17, 64):
         a, b, y = p[:batch], q[:batch], labels[:batch]
         assert normalised_entropy(a - b).shape == (batch,)
-        mean = sum(disagreement_loss(a[i : i + 1], b[i : i + 1], y[i : i + 1]) for i in range(batch))
+        mean = sum(
+            disagreement_loss(a[i : i + 1], b[i : i + 1], y[i : i + 1]) for i in range(batch)
+        )
         torch.testing.assert_close(disagreement_loss(a, b, y), torch.as_tensor(mean) / batch)

@@ -11,7 +11,11 @@ import torch
 from adadfq_core.errors import RunFailed
 from adadfq_core.training import checkpoints
 
-STATE = {"iteration": 7, "nested": {"weights": torch.arange(5.0)}, "settings": {"schedule": "steps"}}
+STATE = {
+    "iteration": 7,
+    "nested": {"weights": torch.arange(5.0)},
+    "settings": {"schedule": "steps"},
+}
 
 
 def test_round_trip(tmp_path: Path) -> None:

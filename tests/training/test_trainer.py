@@ -25,9 +25,7 @@ def assert_same(own: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         assert torch.equal(own[name], other[name]), name
 
 
-def test_one_seed_gives_the_same_numbers_twice(
-    tiny_trainer: Build, weights_of: WeightsOf
-) -> None:
+def test_one_seed_gives_the_same_numbers_twice(tiny_trainer: Build, weights_of: WeightsOf) -> None:
     first, second = tiny_trainer(seed=3), tiny_trainer(seed=3)
     numbers = scalars(first, 8)
     torch.manual_seed(99)  # the run has its own stream of random numbers
