@@ -155,8 +155,10 @@ def _quantize_layers(
         layer = modules[name]
         if not isinstance(layer, _WEIGHTED):
             continue
-        norm_node = _norm_behind(node, modules) if calls[name] == 1 else None
-        # Linear layers see features on the last axis, BatchNorm1d on the second.
+        # Not behind a linear layer: over a sequence its features are on the last axis, while
+        # BatchNorm1d normalises the second.
+        foldable = calls[name] == 1 and not isinstance(layer, nn.Linear)
+        norm_node = _norm_behind(node, modules) if foldable else None
         if norm_node is not None and calls[str(norm_node.target)] == 1:
             norm = modules[str(norm_node.target)]
             assert isinstance(norm, _BatchNorm)

@@ -47,7 +47,7 @@ class ActivationQuantizer(nn.Module):
 
     @torch.no_grad()
     def _observe(self, x: Tensor) -> None:
-        low, high = x.detach().aminmax()
+        low, high = (bound.to(self.average_min.dtype) for bound in x.detach().aminmax())
         self.average_min.lerp_(low, 1 - MOVING_AVERAGE)
         self.average_max.lerp_(high, 1 - MOVING_AVERAGE)
         self.batches += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,9 @@ def load(path: Path, digest: str) -> dict[str, Any]:
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise RunFailed(f"The checkpoint {path} is damaged (its checksum does not match).")
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        if isinstance(error, RunFailed):
-            raise
+    except RunFailed:
+        raise
+    # A file that is no checkpoint makes the unpickler fail in any way.
+    except Exception as error:
         raise RunFailed(f"Cannot read the checkpoint {path}: {error}.") from error
     return state

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -52,3 +54,8 @@ def test_start_makes_a_run_with_the_chosen_settings_and_stop_ends_it(
         assert _button(page, "Start").disabled
     finally:
         runs.stop(root, info.run_id)
+        # Reading a run reaps its process, so that none is left to other tests.
+        deadline = time.monotonic() + 60
+        while psutil.Process().children() and time.monotonic() < deadline:
+            runs.refresh(root)
+            time.sleep(0.1)

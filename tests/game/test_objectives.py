@@ -23,8 +23,9 @@ CLASS_COUNTS = [1, 2, 10, 100, 1000]
 
 def close(actual: Tensor, expected: Any) -> None:
     target = torch.tensor(expected, dtype=torch.float64)
-    # The reference is written with seven decimals.
-    torch.testing.assert_close(actual, target, rtol=1e-5, atol=2e-7)
+    # The reference's logits have seven decimals; where a batch's entropies lie close together the
+    # normaliser enlarges that rounding about tenfold.
+    torch.testing.assert_close(actual, target, rtol=1e-5, atol=1e-6)
 
 
 def test_every_reference_loss_and_gradient(reference: dict[str, Any]) -> None:
