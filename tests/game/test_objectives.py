@@ -21,11 +21,10 @@ from adadfq_core.game.objectives import (
 CLASS_COUNTS = [1, 2, 10, 100, 1000]
 
 
-def close(actual: Tensor, expected: Any) -> None:
+def close(actual: Tensor, expected: Any, atol: float = 2e-7) -> None:
     target = torch.tensor(expected, dtype=torch.float64)
-    # The reference's logits have seven decimals; where a batch's entropies lie close together the
-    # normaliser enlarges that rounding about tenfold.
-    torch.testing.assert_close(actual, target, rtol=1e-5, atol=1e-6)
+    # The reference is written with seven decimals.
+    torch.testing.assert_close(actual, target, rtol=1e-5, atol=atol)
 
 
 def test_every_reference_loss_and_gradient(reference: dict[str, Any]) -> None:
@@ -38,8 +37,10 @@ def test_every_reference_loss_and_gradient(reference: dict[str, Any]) -> None:
         margin = margin_loss(p, q, case["lambda_l"], case["lambda_u"])
         loss_q = quantized_network_loss(p, q, case["temperature"])
         close(entropy(p - q), case["entropy_ds"])
-        close(normalised_entropy(p - q), case["normalised_entropy_ds"])
-        close(1 - adaptability(p, q), case["normalised_entropy_ds"])
+        # The logits' own seven decimals: where a batch's entropies lie close together the
+        # normaliser enlarges that rounding about tenfold.
+        close(normalised_entropy(p - q), case["normalised_entropy_ds"], atol=1e-6)
+        close(1 - adaptability(p, q), case["normalised_entropy_ds"], atol=1e-6)
         close(disagreement_loss(p, q, labels), case["loss_ds"])
         close(agreement_loss(p, q, labels), case["loss_as"])
         close(margin, case["loss_margin"])
