@@ -14,6 +14,9 @@ from adadfq_core.runs import Record, RecordKind, RunInfo
 from adadfq_core.runs.summary import Summary, summarize
 
 RECENT_SAMPLES = 512
+# Iterations that the time left is estimated from, and how many must be there first.
+PACE_WINDOW = 150
+FIRST_ESTIMATE = 20
 # Points a line shows: beyond that every second one goes, so that pages stay light.
 MAX_POINTS = 1500
 
@@ -95,10 +98,14 @@ class RunView:
         return [r.iteration for r in points], [r.data["top1"] for r in points]
 
     def seconds_left(self) -> float | None:
-        """Estimate from the pace of the run so far, evaluations included."""
-        if not self.steps["seconds"]:
+        """Estimate from the pace of the latest iterations, evaluations included.
+
+        `None` for the first few, whose time is mostly that of starting up.
+        """
+        seconds = self.steps["seconds"][-PACE_WINDOW:]
+        if len(self.steps["seconds"]) < FIRST_ESTIMATE:
             return None
-        pace = self.steps["seconds"][-1] / self.steps["iteration"][-1]
+        pace = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
         return pace * (self.info.settings.iterations - self.info.iteration)
 
 

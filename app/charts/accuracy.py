@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from app.charts.style import P_COLOUR, Q_COLOUR, layout, mark_changes
+from app.charts.style import P_COLOUR, Q_COLOUR, layout, mark_changes, say_empty
 
 
 def accuracy_figure(
@@ -17,6 +17,9 @@ def accuracy_figure(
     """Q's top-1 in percent at `iterations`, the first being the calibrated Q, and P's as a line."""
     figure = go.Figure(layout=layout("iteration", "top-1 (%)"))
     figure.update_xaxes(range=[0, total])
+    if not top1_q:
+        say_empty(figure, "measured first at the end of the warm-up")
+        return figure
     if top1_p is not None:
         figure.add_scatter(
             x=[0, total],

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.express as px
 import plotly.graph_objects as go
 
-from app.charts.style import layout
+from app.charts.style import layout, say_empty
 
 PALETTE = px.colors.qualitative.T10
 
@@ -24,6 +24,9 @@ def embedding_figure(
     "adaptability" `(n,)`.
     """
     figure = go.Figure(layout=layout("UMAP 1", "UMAP 2"))
+    if real is None and synthetic is None:
+        say_empty(figure, "fitted once on real features, then kept")
+        return figure
     colours = np.array(PALETTE)
     names = np.array(classes)
     for name, part, marker in (

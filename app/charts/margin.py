@@ -17,6 +17,7 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
             "H'   (0: P and Q disagree, under-fitting  ·  1: they agree, over-fitting)",
             "samples",
             barmode="stack",
+            legend_traceorder="normal",
             bargap=0.05,
         )
     )
@@ -27,6 +28,7 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
         ("over", h_prime > upper, OVER_COLOUR),
     )
     edges = np.linspace(0, 1, BINS + 1)
+    # A bin that a boundary cuts holds bars of two colours, stacked: the counts stay exact.
     centres = (edges[:-1] + edges[1:]) / 2
     for name, chosen, colour in regions:
         counts, _ = np.histogram(h_prime[chosen], bins=edges)
@@ -38,9 +40,15 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
             marker={"color": colour},
         )
     figure.add_vrect(x0=lower, x1=upper, fillcolor=MARGIN_FILL, line_width=0, layer="below")
-    for value, symbol in ((lower, "λ_l"), (upper, "λ_u")):
+    for value, symbol, side in ((lower, "λ_l", "left"), (upper, "λ_u", "right")):
         figure.add_vline(x=value, line={"width": 1.5, "dash": "dash", "color": Q_COLOUR})
         figure.add_annotation(
-            x=value, y=1, yref="paper", text=f"{symbol} = {value:g}", showarrow=False, yanchor="top"
+            x=value,
+            y=1,
+            yref="paper",
+            text=f"{symbol} = {value:g}",
+            showarrow=False,
+            xanchor=side,
+            yanchor="top",
         )
     return figure

@@ -39,3 +39,12 @@ def mark_changes(figure: go.Figure, changes: list[tuple[int, str]]) -> None:
             yanchor="bottom",
             hovertext=f"iteration {iteration}: {text}",
         )
+
+
+def say_empty(figure: go.Figure, text: str) -> None:
+    """Show `text` where data is still missing, instead of axes with made-up ticks."""
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        x=0.5, y=0.5, xref="paper", yref="paper", text=text, showarrow=False, opacity=0.7
+    )

@@ -120,7 +120,7 @@ def panels(view: RunView) -> None:
     in_force = runs.current_settings(view.root, view.run_id)
     left, right = st.columns(2)
     with left:
-        st.subheader("Top-1 on the 10,000 real test images")
+        st.markdown("##### Top-1 on the 10,000 real test images")
         iterations, accuracy = view.top1_q()
         figure = accuracy_figure(
             iterations,
@@ -131,22 +131,20 @@ def panels(view: RunView) -> None:
         )
         live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
     with right:
-        st.subheader("H' of the latest samples and the margin")
+        st.markdown("##### H' of the latest samples and the margin")
         figure = margin_figure(np.array(view.h_prime), in_force.lambda_l, in_force.lambda_u)
         live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
     left, right = st.columns(2)
     with left:
-        st.subheader("The generator's losses")
+        st.markdown("##### The generator's losses")
         figure = losses_figure(view.thinned_steps(), view.changes)
         live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
     with right:
-        st.subheader("UMAP of P's features: synthetic against real")
+        st.markdown("##### UMAP of P's features: synthetic against real")
         figure = embedding_figure(view.real, view.synthetic, classes)
         live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")
-        if view.real is None and info.active:
-            st.caption("The projection is being fitted on real features, once.")
     if view.images is not None:
-        st.subheader("Generated images")
+        st.markdown("##### Generated images")
         st.caption(
             f"The batch of iteration {view.images_iteration}. Adaptability 1: P and Q disagree "
             "sharply; 0: they agree. Training uses these images only; real ones serve the accuracy "

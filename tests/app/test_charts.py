@@ -1,0 +1,47 @@
+"""The charts are pure: what a figure must say for given data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.charts.accuracy import accuracy_figure
+from app.charts.embedding import embedding_figure
+from app.charts.losses import TERMS, losses_figure
+from app.charts.margin import margin_figure
+
+
+def test_margin_counts_every_sample_once_in_its_region() -> None:
+    figure = margin_figure(np.array([0.0, 0.05, 0.1, 0.5, 0.8, 0.81, 1.0]), 0.1, 0.8)
+    assert [trace.name for trace in figure.data] == ["under: 2", "inside: 3", "over: 2"]
+    assert [int(sum(trace.y)) for trace in figure.data] == [2, 3, 2]
+    assert "under-fitting" in figure.layout.xaxis.title.text
+    assert "over-fitting" in figure.layout.xaxis.title.text
+
+
+def test_accuracy_draws_p_as_a_line_over_the_whole_run() -> None:
+    figure = accuracy_figure([100, 150], [88.0, 90.0], 94.8, 1100, [(120, "lambda_l = 0.2")])
+    p, q = figure.data
+    assert list(p.x) == [0, 1100] and list(p.y) == [94.8, 94.8]
+    assert list(q.y) == [88.0, 90.0]
+    assert figure.layout.shapes[0].x0 == 120
+    assert "lambda_l = 0.2" in figure.layout.annotations[0].hovertext
+
+
+def test_charts_without_data_say_so_instead_of_showing_axes() -> None:
+    for figure in (accuracy_figure([], [], None, 10, []), embedding_figure(None, None, ("a",))):
+        assert not figure.data
+        assert figure.layout.annotations[0].text
+        assert figure.layout.xaxis.visible is False
+
+
+def test_losses_of_zero_and_nan_are_gaps_on_the_log_axis() -> None:
+    steps = {name: [1.0, 0.0, float("nan")] for name in TERMS} | {"iteration": [1, 2, 3]}
+    for trace in losses_figure(steps, []).data:
+        assert list(trace.y) == [1.0, None, None]
+
+
+def test_embedding_tells_real_and_synthetic_apart_by_marker() -> None:
+    part = {"positions": np.zeros((2, 2), np.float32), "labels": np.array([0, 1])}
+    real, synthetic = embedding_figure(part, part, ("a", "b")).data
+    assert real.marker.symbol != synthetic.marker.symbol
+    assert list(real.text) == ["a", "b"]

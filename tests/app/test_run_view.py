@@ -1,0 +1,75 @@
+"""What a page makes of a run's log."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from adadfq_core.game.step import SCALARS
+from adadfq_core.presets import preset_settings
+from adadfq_core.runs import RecordKind, RunStatus
+from adadfq_core.runs.process import identity
+from adadfq_core.runs.store import RunStore
+from adadfq_core.runs.writer import RunWriter
+from app.run_view import FIRST_ESTIMATE, MAX_POINTS, RunView, newest
+
+
+def _step(seconds: float) -> dict[str, object]:
+    return dict.fromkeys(SCALARS, 1.0) | {"ms": 50.0, "seconds": seconds, "h_prime": [0.5]}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> tuple[RunStore, RunWriter, str]:
+    store = RunStore(tmp_path)
+    run_id = store.create_run(preset_settings("interactive"), "interactive")
+    writer = RunWriter(tmp_path, run_id)
+    own = identity(os.getpid())
+    assert own is not None
+    writer.attach(own.pid, own.started)
+    writer.set_status(RunStatus.RUNNING)
+    yield store, writer, run_id
+    writer.close()
+
+
+def test_time_left_follows_the_latest_pace_and_not_the_start_up(
+    run: tuple[RunStore, RunWriter, str],
+) -> None:
+    store, writer, run_id = run
+    # Thirty seconds to get going, then ten iterations a second.
+    for iteration in range(1, FIRST_ESTIMATE):
+        writer.append(RecordKind.STEP, iteration, _step(30 + iteration / 10))
+    writer.flush()
+    view = RunView.attach(store.root, run_id)
+    assert view.seconds_left() is None
+    writer.append(RecordKind.STEP, FIRST_ESTIMATE, _step(30 + FIRST_ESTIMATE / 10))
+    writer.flush()
+    view.refresh()
+    left = view.info.settings.iterations - FIRST_ESTIMATE
+    assert view.seconds_left() == pytest.approx(left / 10)
+
+
+def test_long_runs_are_thinned_and_refresh_reads_only_what_is_new(
+    run: tuple[RunStore, RunWriter, str],
+) -> None:
+    store, writer, run_id = run
+    for iteration in range(1, 2 * MAX_POINTS + 2):
+        writer.append(RecordKind.STEP, iteration, _step(iteration))
+    writer.flush()
+    view = RunView.attach(store.root, run_id)
+    view.refresh()
+    assert len(view.steps["iteration"]) == 2 * MAX_POINTS + 1
+    assert len(view.thinned_steps()["iteration"]) <= MAX_POINTS
+
+
+def test_a_fresh_page_shows_the_active_run_else_the_newest(
+    run: tuple[RunStore, RunWriter, str],
+) -> None:
+    store, writer, active = run
+    later = store.create_run(preset_settings("interactive"), max_active=2)
+    store.end_run(store.info(later), RunStatus.LOST, "gone")
+    assert newest(store.list_runs()) == active
+    writer.set_status(RunStatus.FINISHED)
+    assert newest(store.list_runs()) == later
+    assert newest([]) is None
