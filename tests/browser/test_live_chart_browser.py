@@ -168,9 +168,15 @@ def test_a_chart_that_cannot_follow_asks_for_everything(
     wait_for_refreshes(page, 2)
     seen["full"] = 0
     seen["harming"] = True
-    wait_for("harmed", 12 if harm == "dropped" else 1)
-    seen["harming"] = False
-    wait_for("full", 1)
+    if harm == "dropped":
+        wait_for("harmed", 12)
+        seen["harming"] = False
+        wait_for("full", 1)
+    else:
+        # Any single update may be one of those that Streamlit does not hand to the script, so the
+        # harm goes on until the chart has noticed.
+        wait_for("full", 1)
+        seen["harming"] = False
     page.wait_for_selector(".live-chart .nsewdrag")
     state = wait_for_refreshes(page, 2)
     assert state["same"] == (harm == "foreign")
