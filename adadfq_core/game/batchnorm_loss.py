@@ -59,6 +59,8 @@ class BatchNormStatisticsLoss:
             for module in network.modules()
             if isinstance(module, _BatchNorm) and module.running_mean is not None
         ]
+        # Where the scalar of a network without BatchNorm belongs, beside the other losses.
+        self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
         self._terms: list[Tensor] = []
         self._hooks = [layer.register_forward_pre_hook(self._observe) for layer in self.layers]
         self.enabled = False
@@ -77,7 +79,7 @@ class BatchNormStatisticsLoss:
     def collect(self) -> Tensor:
         """`L_BNS` of the forward passes since the last call, averaged over layers; a scalar."""
         terms, self._terms = self._terms, []
-        return torch.stack(terms).mean() if terms else torch.zeros(())
+        return torch.stack(terms).mean() if terms else torch.zeros((), device=self._device)
 
     def remove(self) -> None:
         """Take the hooks off the network."""

@@ -27,7 +27,8 @@ class Recorder:
     """Writes steps, image sheets and samples' features; copies off the device in batches.
 
     A resumed run plays some iterations again, with the same results; those that the log already
-    has (`recorded`: last iteration of each kind) are not written twice.
+    has (`recorded`: last iteration of each kind, `measured`: iteration and network of each
+    evaluation) are not written twice.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Recorder:
         trainer: Trainer,
         images: ImageFormat,
         recorded: dict[RecordKind, int],
+        measured: set[tuple[int, str]],
         seconds: float,
     ) -> None:
         self._writer = writer
         self._trainer = trainer
         self._images = images
         self._recorded = recorded
+        self._measured = measured
         self._pending: list[tuple[int, Outcome, float, float]] = []
         self._drained = time.monotonic()
         self._resumed_at = time.monotonic() - seconds
@@ -107,11 +110,11 @@ class Recorder:
     def evaluated(self, network: str, accuracy: float) -> None:
         """Write an accuracy, after the iterations that led to it."""
         self.drain()
-        self.append(
-            RecordKind.EVALUATION,
-            self._trainer.iteration,
-            {"network": network, "top1": accuracy, "seconds": self.seconds},
-        )
+        iteration = self._trainer.iteration
+        # Two networks are measured at the end of the warm-up, and a run may die between them.
+        if (iteration, network) not in self._measured:
+            data = {"network": network, "top1": accuracy, "seconds": self.seconds}
+            self._writer.append(RecordKind.EVALUATION, iteration, data)
 
     def _sheet(self, iteration: int, outcome: Outcome) -> None:
         chosen = torch.argsort(outcome.labels, stable=True)[:SHEET_IMAGES]

@@ -13,7 +13,7 @@ from types import FrameType
 import numpy as np
 import torch
 
-from adadfq_core.embedding.events import Failed, Fitted, Transformed
+from adadfq_core.embedding.events import Dropped, Failed, Fitted, Transformed
 from adadfq_core.embedding.features import real_features
 from adadfq_core.embedding.service import EmbeddingService
 from adadfq_core.embedding.settings import ProjectionSettings
@@ -82,14 +82,16 @@ class Worker:
             for kind in (RecordKind.STEP, RecordKind.IMAGES, RecordKind.EMBEDDING)
             if (record := store.latest(run_id, kind)) is not None
         }
-        evaluations = [r.iteration for r in log if r.kind == RecordKind.EVALUATION]
-        recorded[RecordKind.EVALUATION] = self._trainer.iteration if evaluations else -1
+        measured = {
+            (r.iteration, r.data["network"]) for r in log if r.kind == RecordKind.EVALUATION
+        }
         steps = [r for r in log if r.kind == RecordKind.STEP]
         self._recorder = Recorder(
             writer,
             self._trainer,
             entry.images,
             recorded,
+            measured,
             steps[-1].data["seconds"] if steps else 0.0,
         )
         self._embedding = EmbeddingService(cache_folder() / "embedding", ProjectionSettings())
@@ -212,7 +214,13 @@ class Worker:
                         "adaptability": adaptability[event.rows],
                     },
                 )
+            elif isinstance(event, Dropped):
+                del self._embedded[event.tag]
             elif isinstance(event, Failed):
+                if event.tag is None:
+                    self._embedded.clear()
+                else:
+                    self._embedded.pop(event.tag, None)
                 self._writer.append(
                     RecordKind.NOTICE, self._trainer.iteration, {"text": event.reason}
                 )

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
 from adadfq_core import runs
@@ -60,6 +62,68 @@ def test_run_is_paused_stepped_changed_and_stopped(tmp_path: Path) -> None:
     runs.stop(root, run_id)
     _wait(lambda: runs.info(root, run_id).status == RunStatus.STOPPED)
     assert runs.latest(root, run_id, RecordKind.CHECKPOINT).iteration == before.iteration + 2
+
+
+def _small_run(root: Path, **changes: int) -> str:
+    small = {
+        **{"epochs": 5, "iterations_per_epoch": 6, "warmup_epochs": 1, "batch": 8, "threads": 1},
+        **{"generator_width": 16, "embed_every": 1000, "checkpoint_every": 7, **changes},
+    }
+    return runs.start(root, preset_settings("interactive", small))
+
+
+def _finish(root: Path, run_id: str) -> list[runs.Record]:
+    _wait(lambda: not runs.info(root, run_id).active)
+    assert runs.info(root, run_id).status == RunStatus.FINISHED
+    return runs.read(root, run_id, 0).records
+
+
+def _scalars(records: list[runs.Record]) -> list[tuple[int, dict[str, object]]]:
+    timed = ("ms", "seconds")
+    return [
+        (r.iteration, {name: value for name, value in r.data.items() if name not in timed})
+        for r in records
+        if r.kind == RecordKind.STEP
+    ]
+
+
+def test_killed_run_resumes_to_the_same_numbers_and_writes_nothing_twice(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = _small_run(root, evaluate_every=10)
+    # Iteration 16 is measured after the checkpoint of 14, so it is played again.
+    _wait(
+        lambda: (
+            (latest := runs.latest(root, run_id, RecordKind.EVALUATION)) is not None
+            and latest.iteration == 16
+        )
+    )
+    psutil.Process(runs.info(root, run_id).pid).kill()
+    _wait(lambda: runs.info(root, run_id).status == RunStatus.LOST)
+    runs.resume(root, run_id)
+    resumed = _finish(root, run_id)
+    whole = _finish(root, _small_run(root, evaluate_every=1000))
+    assert _scalars(resumed) == _scalars(whole)
+    assert [iteration for iteration, _ in _scalars(whole)] == list(range(1, 31))
+    measured = [
+        (r.iteration, r.data["network"]) for r in resumed if r.kind == RecordKind.EVALUATION
+    ]
+    assert measured == [(6, "p"), (6, "q_calibrated"), (16, "q"), (26, "q"), (30, "q")]
+
+
+def test_run_stores_the_map_of_real_and_of_synthetic_features(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = _small_run(root, evaluate_every=1000, embed_every=15)
+    maps = [r for r in _finish(root, run_id) if r.kind == RecordKind.EMBEDDING]
+    # Samples that arrive while the map is still being fitted give way to later ones.
+    real, *_, synthetic = maps
+    assert (real.data["source"], real.data["method"]) == ("real", "umap")
+    assert (synthetic.data["source"], synthetic.iteration) == ("synthetic", 30)
+    for record in maps:
+        stored = runs.arrays(root, record)
+        assert stored["positions"].shape == (len(stored["labels"]), 2)
+        assert np.isfinite(stored["positions"]).all()
+    adaptability = runs.arrays(root, synthetic)["adaptability"]
+    assert ((adaptability >= 0) & (adaptability <= 1)).all()
 
 
 def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
