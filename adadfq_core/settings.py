@@ -56,6 +56,11 @@ class RunSettings(BaseModel):
     generator_width: int = Field(
         128, ge=4, le=1024, multiple_of=2, description="Channels of the generator's first maps."
     )
+    class_shift: bool = Field(
+        False,
+        description="Give the generator a vector of the class that is added to the noise, beside "
+        "the paper's that multiplies it: it learns the classes many times sooner.",
+    )
 
     lambda_l: float = Field(
         0.1,
@@ -218,6 +223,8 @@ def _range_text(name: str) -> str:
     low, high = bounds(name)
     kind = "a whole number" if info.annotation is int else "a number"
     strict = any(hasattr(c, "lt") for c in info.metadata)
+    if info.annotation is bool:
+        return "true or false"
     if low is None or high is None:
         return "see its help" if info.annotation is not str else "a text"
     return f"{kind} from {_plain(low)} to {'below ' if strict else ''}{_plain(high)}"

@@ -49,7 +49,11 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             generator = Generator(
-                num_classes, image_shape, settings.latent_dim, settings.generator_width
+                num_classes,
+                image_shape,
+                settings.latent_dim,
+                settings.generator_width,
+                class_shift=settings.class_shift,
             )
         generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.players = Players(

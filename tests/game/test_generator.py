@@ -50,6 +50,21 @@ def test_the_image_depends_on_the_class_and_on_the_noise() -> None:
     assert not torch.allclose(first, generator(z + 1, torch.tensor([0])))
 
 
+@pytest.mark.parametrize("class_shift", [False, True])
+def test_only_the_shift_gives_classes_places_of_their_own(class_shift: bool) -> None:
+    """Over noise and its negative, which are equally likely, a product averages to nothing."""
+    torch.manual_seed(0)
+    generator = Generator(3, (1, 8, 8), 5, 4, class_shift=class_shift)
+    spread: list[torch.Tensor] = []
+    generator.spread.register_forward_hook(lambda _m, _i, output: spread.append(output))
+    z = torch.randn(8, 5)
+    for label in range(3):
+        generator(torch.cat([z, -z]), torch.full((16,), label))
+    first, second, third = (output.mean(0) for output in spread)
+    assert torch.allclose(first, second, atol=1e-5) == (not class_shift)
+    assert torch.allclose(first, third, atol=1e-5) == (not class_shift)
+
+
 @pytest.mark.parametrize(("height", "width"), [(30, 28), (28, 30), (7, 7), (2, 4)])
 def test_sizes_that_are_no_multiple_of_four_are_refused(height: int, width: int) -> None:
     with pytest.raises(InputError, match=f"{height}x{width} is not allowed.*multiples of 4"):
