@@ -54,8 +54,9 @@ class Generator(nn.Module):
     the image's side and upsampled twice. Noise is symmetric around zero, so a product alone tells
     the classes apart only by how far the noise reaches, which takes thousands of iterations to
     make use of; with `class_shift` a second learned vector of the class is added, which moves
-    each class to a place of its own from the first iteration on. The last BatchNorm, without weight and bias, gives each
-    channel zero mean and unit variance over the batch, as normalised images have.
+    each class to a place of its own from the first iteration on. The last BatchNorm, without
+    weight and bias, gives each channel zero mean and unit variance over the batch, as normalised
+    images have.
 
     Args:
         num_classes: C.
