@@ -16,7 +16,7 @@ from adadfq_core.settings import RunSettings, field, metadata
 FIXED = ("weight_bits", "activation_bits")
 LIVE = ("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q")
 # Largest value a slider offers where the model allows far more than anyone tries.
-SLIDER_TOP = {"alpha_ds": 2.0, "alpha_as": 2.0, "beta": 5.0, "gamma": 5.0}
+SLIDER_TOP = {"alpha_ds": 2.0, "alpha_as": 2.0, "beta": 5.0, "gamma": 20.0}
 RATES = [round(10**exponent * digit, 12) for exponent in range(-6, 0) for digit in (1, 2, 3, 5)]
 
 
