@@ -14,8 +14,7 @@ from adadfq_core.runs import Record, RecordKind, RunInfo
 from adadfq_core.runs.summary import Summary, summarize
 
 RECENT_SAMPLES = 512
-# Iterations that the time left is estimated from, and how many must be there first.
-PACE_WINDOW = 150
+# Iterations that must be there before the time left is estimated.
 FIRST_ESTIMATE = 20
 # Points a line shows: beyond that every second one goes, so that pages stay light.
 MAX_POINTS = 1500
@@ -98,11 +97,13 @@ class RunView:
         return [r.iteration for r in points], [r.data["top1"] for r in points]
 
     def seconds_left(self) -> float | None:
-        """Estimate from the pace of the latest iterations, evaluations included.
+        """Estimate from the pace of the latest iterations.
 
+        They span the time between two evaluations, so that one of these is always among them.
         `None` for the first few, whose time is mostly that of starting up.
         """
-        seconds = self.steps["seconds"][-PACE_WINDOW:]
+        window = max(self.info.settings.evaluate_every, FIRST_ESTIMATE) + 1
+        seconds = self.steps["seconds"][-window:]
         if len(self.steps["seconds"]) < FIRST_ESTIMATE:
             return None
         pace = (seconds[-1] - seconds[0]) / (len(seconds) - 1)

@@ -18,7 +18,7 @@ TERMS = {
 def losses_figure(steps: dict[str, list[float]], changes: list[tuple[int, str]]) -> go.Figure:
     """Loss terms in nats on a logarithmic axis; `steps` has a list a name and "iteration"."""
     figure = go.Figure(layout=layout("iteration", "loss (nats, log scale)"))
-    figure.update_yaxes(type="log", dtick=1)
+    figure.update_yaxes(type="log", dtick=1, exponentformat="power")
     for name, (symbol, colour) in TERMS.items():
         # A logarithm has no place for 0: such points are gaps.
         values = [value if value > 0 else None for value in steps[name]]

@@ -7,7 +7,10 @@ import plotly.graph_objects as go
 
 from app.charts.style import MARGIN_FILL, OVER_COLOUR, Q_COLOUR, UNDER_COLOUR, layout
 
-BINS = 25
+# So that the paper's boundaries, 0.1 and 0.8, fall between two bins.
+BINS = 20
+# Room above the highest bar for the boundaries' names, as a share of its height.
+HEADROOM = 0.14
 
 
 def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
@@ -39,6 +42,8 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
             name=f"{name}: {int(chosen.sum())}",
             marker={"color": colour},
         )
+    peak = int(np.histogram(h_prime, bins=edges)[0].max())
+    figure.update_yaxes(autorangeoptions={"include": [peak * (1 + HEADROOM)]})
     figure.add_vrect(x0=lower, x1=upper, fillcolor=MARGIN_FILL, line_width=0, layer="below")
     for value, symbol, side in ((lower, "λ_l", "left"), (upper, "λ_u", "right")):
         figure.add_vline(x=value, line={"width": 1.5, "dash": "dash", "color": Q_COLOUR})

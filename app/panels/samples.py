@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 _STYLE = """<style>
-.samples{display:grid;grid-template-columns:repeat(auto-fill,minmax(84px,1fr));gap:10px}
+.samples{display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:10px}
+@media (max-width:900px){.samples{grid-template-columns:repeat(4,minmax(0,1fr))}}
 .samples figure{margin:0;font-size:.72rem;line-height:1.25}
 .samples img{width:100%;image-rendering:pixelated;border-radius:4px;display:block}
 .samples figcaption{white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.85}

@@ -14,6 +14,9 @@ def test_margin_counts_every_sample_once_in_its_region() -> None:
     figure = margin_figure(np.array([0.0, 0.05, 0.1, 0.5, 0.8, 0.81, 1.0]), 0.1, 0.8)
     assert [trace.name for trace in figure.data] == ["under: 2", "inside: 3", "over: 2"]
     assert [int(sum(trace.y)) for trace in figure.data] == [2, 3, 2]
+    # No bar reaches up to the boundaries' names.
+    highest = max(map(sum, zip(*(trace.y for trace in figure.data), strict=True)))
+    assert figure.layout.yaxis.autorangeoptions.include[0] > highest
     assert "under-fitting" in figure.layout.xaxis.title.text
     assert "over-fitting" in figure.layout.xaxis.title.text
 
