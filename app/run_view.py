@@ -80,6 +80,11 @@ class RunView:
                 self.steps[name].append(record.data[name])
         self.h_prime = (self.h_prime + record.data["h_prime"])[-RECENT_SAMPLES:]
 
+    @property
+    def has_points(self) -> bool:
+        """Whether any iteration has been read."""
+        return bool(self.steps["iteration"])
+
     def thinned_steps(self) -> dict[str, list[float]]:
         """The steps, every n-th once there are many; n doubles so that points rarely change."""
         stride = 1

@@ -94,9 +94,8 @@ class Worker:
             measured,
             steps[-1].data["seconds"] if steps else 0.0,
         )
-        self._embedding = EmbeddingService(cache_folder() / "embedding", ProjectionSettings())
+        self._embedding: EmbeddingService | None = None
         self._embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._real_submitted = False
 
     def run(self) -> None:
         """Play until the end or a stop; the caller sets the final state."""
@@ -105,7 +104,8 @@ class Worker:
             train(self._trainer, self._data, self)
             self._await_last_embedding()
         finally:
-            self._embedding.close()
+            if self._embedding is not None:
+                self._embedding.close()
 
     def request_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: stop before the next iteration."""
@@ -164,19 +164,21 @@ class Worker:
         iteration = self._trainer.iteration
         if self._paused:
             self._recorder.drain()
-        if not self._real_submitted:
+        if self._embedding is None:
             # After the first point is out: the page shows life before the embedding is prepared.
-            self._submit_real()
+            self._writer.flush()
+            _lower_priority()
+            self._embedding = self._start_embedding()
         if iteration % self._trainer.settings.embed_every == 0 or self._trainer.finished:
             features, labels, adaptability = self._recorder.recent_samples()
             self._embedded[iteration] = (labels, adaptability)
             self._embedding.submit_transform(iteration, features)
 
-    def _submit_real(self) -> None:
-        self._real_submitted = True
-        self._writer.flush()
+    def _start_embedding(self) -> EmbeddingService:
+        service = EmbeddingService(cache_folder() / "embedding", ProjectionSettings())
         features = real_features(self._trainer.players.p, self._data.images[:REAL_SAMPLES])
-        self._embedding.submit_fit(features.numpy())
+        service.submit_fit(features.numpy())
+        return service
 
     def between_batches(self) -> None:
         self._poll_embedding()
@@ -193,7 +195,7 @@ class Worker:
         self._writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
 
     def _poll_embedding(self) -> None:
-        for event in self._embedding.poll():
+        for event in self._embedding.poll() if self._embedding is not None else ():
             if isinstance(event, Fitted):
                 labels = self._data.labels[:REAL_SAMPLES].cpu().numpy()[event.rows]
                 self._writer.append(
@@ -241,7 +243,6 @@ def _lower_priority() -> None:
 def main() -> int:
     """Run the run that the command line names; its end and the reason stand in the store."""
     root, run_id = Path(sys.argv[1]), sys.argv[2]
-    _lower_priority()
     own = identity(os.getpid())
     assert own is not None
     with RunWriter(root, run_id) as writer:

@@ -24,6 +24,8 @@ from app.panels.samples import samples_html
 from app.run_view import RunView, newest
 
 REFRESH_SECONDS = 1.0
+# Until the first point is there nothing else is to be seen, and nothing trains yet.
+REFRESH_SECONDS_AT_START = 0.3
 
 
 def attempt(action: Callable[[], object]) -> None:
@@ -191,7 +193,13 @@ def page() -> None:
         return
     shown_status = info.status
 
-    @st.fragment(run_every=REFRESH_SECONDS if active else None)
+    known_view: RunView | None = st.session_state.get("view")
+    had_points = (
+        known_view is not None and known_view.run_id == info.run_id and known_view.has_points
+    )
+    pace = REFRESH_SECONDS if had_points else REFRESH_SECONDS_AT_START
+
+    @st.fragment(run_every=pace if active else None)
     def live() -> None:
         view: RunView | None = st.session_state.get("view")
         try:
@@ -200,12 +208,14 @@ def page() -> None:
             else:
                 view.refresh()
             progress(view)
-            panels(view)
+            if view.has_points:
+                # Before that all charts are empty, and drawing them would slow the start down.
+                panels(view)
         except (InputError, RunFailed) as error:
             st.error(str(error))
             return
-        if view.info.status != shown_status:
-            # The buttons outside follow the run's state.
+        if view.info.status != shown_status or view.has_points != had_points:
+            # The buttons outside follow the run's state, the pace its first point.
             st.rerun()
 
     live()
