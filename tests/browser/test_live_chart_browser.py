@@ -110,6 +110,18 @@ def test_zoom_and_hidden_traces_survive_refreshes_until_the_revision_changes(pag
     assert fresh["visible"] == [True, True, True]
 
 
+def test_an_open_hover_survives_refreshes(page: Any) -> None:
+    point = page.locator(".live-chart .scatterlayer .trace").nth(0).locator(".points path").nth(20)
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    hover = page.locator(".live-chart .hoverlayer .hovertext").first
+    hover.wait_for(timeout=5000)
+    wait_for_refreshes(page, 3)
+    page.wait_for_timeout(300)
+    assert hover.is_visible()
+    assert "Generator" in (hover.text_content() or "")
+
+
 def test_a_reload_and_a_return_to_the_page_show_every_point(page: Any) -> None:
     before = wait_for_refreshes(page, 2)
     page.reload()
