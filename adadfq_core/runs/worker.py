@@ -167,7 +167,6 @@ class Worker:
         if self._embedding is None:
             # After the first point is out: the page shows life before the embedding is prepared.
             self._writer.flush()
-            _lower_priority()
             self._embedding = self._start_embedding()
         if iteration % self._trainer.settings.embed_every == 0 or self._trainer.finished:
             features, labels, adaptability = self._recorder.recent_samples()
@@ -195,7 +194,9 @@ class Worker:
         self._writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
 
     def _poll_embedding(self) -> None:
-        for event in self._embedding.poll() if self._embedding is not None else ():
+        if self._embedding is None:
+            return
+        for event in self._embedding.poll():
             if isinstance(event, Fitted):
                 labels = self._data.labels[:REAL_SAMPLES].cpu().numpy()[event.rows]
                 self._writer.append(
@@ -243,6 +244,8 @@ def _lower_priority() -> None:
 def main() -> int:
     """Run the run that the command line names; its end and the reason stand in the store."""
     root, run_id = Path(sys.argv[1]), sys.argv[2]
+    # Before torch starts its threads: on Linux each inherits its niceness when it is created.
+    _lower_priority()
     own = identity(os.getpid())
     assert own is not None
     with RunWriter(root, run_id) as writer:

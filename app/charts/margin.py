@@ -33,8 +33,10 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
     edges = np.linspace(0, 1, BINS + 1)
     # A bin that a boundary cuts holds bars of two colours, stacked: the counts stay exact.
     centres = (edges[:-1] + edges[1:]) / 2
+    heights = np.zeros(BINS)
     for name, chosen, colour in regions:
         counts, _ = np.histogram(h_prime[chosen], bins=edges)
+        heights += counts
         figure.add_bar(
             x=centres,
             y=counts,
@@ -42,8 +44,7 @@ def margin_figure(h_prime: np.ndarray, lower: float, upper: float) -> go.Figure:
             name=f"{name}: {int(chosen.sum())}",
             marker={"color": colour},
         )
-    peak = int(np.histogram(h_prime, bins=edges)[0].max())
-    figure.update_yaxes(autorangeoptions={"include": [peak * (1 + HEADROOM)]})
+    figure.update_yaxes(autorangeoptions={"include": [heights.max() * (1 + HEADROOM)]})
     figure.add_vrect(x0=lower, x1=upper, fillcolor=MARGIN_FILL, line_width=0, layer="below")
     for value, symbol, side in ((lower, "λ_l", "left"), (upper, "λ_u", "right")):
         figure.add_vline(x=value, line={"width": 1.5, "dash": "dash", "color": Q_COLOUR})

@@ -157,6 +157,12 @@ def panels(view: RunView) -> None:
         st.info(notice)
 
 
+def held_view(run_id: str) -> RunView | None:
+    """What this session has read of run `run_id`, if that is the run it looked at last."""
+    view: RunView | None = st.session_state.get("view")
+    return view if view is not None and view.run_id == run_id else None
+
+
 def page() -> None:
     """Draw the page."""
     root = runs_folder()
@@ -193,17 +199,15 @@ def page() -> None:
         return
     shown_status = info.status
 
-    known_view: RunView | None = st.session_state.get("view")
-    had_points = (
-        known_view is not None and known_view.run_id == info.run_id and known_view.has_points
-    )
+    known_view = held_view(info.run_id)
+    had_points = known_view is not None and known_view.has_points
     pace = REFRESH_SECONDS if had_points else REFRESH_SECONDS_AT_START
 
     @st.fragment(run_every=pace if active else None)
     def live() -> None:
-        view: RunView | None = st.session_state.get("view")
+        view = held_view(info.run_id)
         try:
-            if view is None or view.run_id != info.run_id:
+            if view is None:
                 view = st.session_state["view"] = RunView.attach(root, info.run_id)
             else:
                 view.refresh()
