@@ -54,7 +54,6 @@ def _opened(root: Path) -> RunStore:
     reap()
     for info in store.list_runs(active_only=True):
         if _gone(info):
-            reap()  # it may have ended after the first look
             store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
     return store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,6 +30,9 @@ _THREAD_VARIABLES = (
 )
 # Start times are reckoned from the boot time, which moves when the clock is corrected.
 _START_TOLERANCE_S = 3.0
+# A killed process with threads is a zombie before the last of them is gone, and only then has it
+# an exit code to collect.
+_EXIT_CODE_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 8192
 _LOG_LINE_CHARACTERS = 300
 
@@ -125,6 +129,17 @@ def reap() -> None:
                 del _children[pid]
 
 
+def _exit_code(pid: int) -> int | None:
+    """Exit code of the ended worker `pid`, `None` where another process started it."""
+    with _lock:
+        child = _children.get(pid)
+    if child is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_EXIT_CODE_TIMEOUT_S)
+        reap()
+    return _exit_codes.get(pid)
+
+
 def log_tail(folder: Path, lines: int = 1) -> str:
     """The last non-empty lines of the worker's output in run folder `folder`; empty if none."""
     try:
@@ -148,9 +163,9 @@ def _signal_name(number: int) -> str:
 def end_reason(pid: int | None, folder: Path) -> str:
     """Why the process `pid` of the run in `folder` is gone, in one sentence.
 
-    The signal or exit code is known for workers that this process started and reaped.
+    The signal or exit code is known for workers that this process started.
     """
-    code = None if pid is None else _exit_codes.get(pid)
+    code = None if pid is None else _exit_code(pid)
     if code is None:
         cause = "Its process never started" if pid is None else "Its process is gone"
     elif code < 0:

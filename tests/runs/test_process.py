@@ -137,6 +137,27 @@ def test_a_worker_that_fails_at_once_is_lost_with_its_last_words(
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the state is read from Linux's /proc")
+def test_the_signal_is_told_though_a_thread_outlives_the_first_one(
+    root: Path, stub: str, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A zombie whose threads still end has no exit code yet: here that state lasts.
+    (tmp_path / "slow_to_die.py").write_text(
+        "import ctypes, os, signal, threading\n"
+        "end = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "threading.Timer(1.0, end).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run_id = control.start(root, RunSettings(), worker="slow_to_die")
+    pid = RunStore(root).info(run_id).pid
+    assert pid is not None
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    info = control.info(root, run_id)
+    assert info.status is RunStatus.LOST
+    assert "killed by SIGKILL" in info.reason
+
+
 def test_a_worker_module_that_is_missing_is_told(root: Path, stub: str, until: Until) -> None:
     run_id = control.start(root, RunSettings(), worker="no_such_module")
     until(lambda: control.info(root, run_id).status is RunStatus.LOST)
