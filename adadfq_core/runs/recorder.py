@@ -15,7 +15,7 @@ from adadfq_core.game.step import SCALARS, Outcome
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.training.trainer import Trainer
-from adadfq_core.zoo.registry import ImageFormat
+from adadfq_core.zoo.formats import ImageFormat
 
 SHEET_IMAGES = 32
 EMBEDDED_SAMPLES = 256

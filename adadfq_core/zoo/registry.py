@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -14,31 +13,8 @@ from torch import Tensor, nn
 from adadfq_core.errors import InputError
 from adadfq_core.zoo import fashion_mnist
 from adadfq_core.zoo.assets import ASSETS, verified
+from adadfq_core.zoo.formats import ImageFormat
 from adadfq_core.zoo.networks import resnet20
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """What images a network takes: `(channels, height, width)`, class names, normalisation.
-
-    `mean` and `std` are per channel, for pixels scaled to [0, 1].
-    """
-
-    shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """Normalised float images from uint8 `(N, C, H, W)`."""
-        mean, std = (pixels.new_tensor(v, dtype=torch.float32) for v in (self.mean, self.std))
-        return (pixels.to(torch.float32) / 255 - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
-
-    def pixels(self, images: Tensor) -> Tensor:
-        """uint8 pixels of normalised images `(N, C, H, W)`; values beyond black or white clip."""
-        mean, std = (images.new_tensor(v) for v in (self.mean, self.std))
-        scaled = (images * std.view(-1, 1, 1) + mean.view(-1, 1, 1)) * 255
-        return scaled.round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)
