@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from adadfq_core.bit_overrides import parse_bit_overrides
 from adadfq_core.errors import InputError
 
 Schedule = Literal["constant", "steps", "cosine"]
@@ -40,6 +41,11 @@ class RunSettings(BaseModel):
         le=8,
         description="Bits of each activation code.",
         json_schema_extra={"symbol": "k_a"},
+    )
+    bit_overrides: str = Field(
+        "",
+        description="Bits of single layers by name pattern, e.g. first=8,last=8,layer3.*=4; the "
+        "last pattern that fits holds.",
     )
 
     epochs: int = Field(400, ge=1, le=10_000, description="Epochs, warm-up included.")
@@ -157,6 +163,12 @@ class RunSettings(BaseModel):
     )
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the training process.")
 
+    @field_validator("bit_overrides")
+    @classmethod
+    def _check_bit_overrides(cls, text: str) -> str:
+        parse_bit_overrides(text)
+        return text
+
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
         if self.lambda_l >= self.lambda_u:
@@ -237,6 +249,8 @@ def _sentence(error: ValidationError) -> str:
         return str(problem["ctx"]["error"]) if "ctx" in problem else str(problem["msg"])
     name = str(problem["loc"][0])
     field(name)
+    if problem["type"] == "value_error":
+        return f"{name} = {problem['input']!r} is not allowed: {problem['ctx']['error']}"
     if problem["type"] == "literal_error":
         return f"{name} = {problem['input']!r} is not allowed; use {problem['ctx']['expected']}."
     if problem["type"] == "multiple_of":

@@ -61,6 +61,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("threads", 0, "a whole number from 1 to 256"),
     ("threads", 257, "a whole number from 1 to 256"),
     ("network", 3, "a text"),
+    ("bit_overrides", 8, "a text"),
+    ("bit_overrides", "first", "pattern=bits with bits from 2 to 8"),
+    ("bit_overrides", "first=8,last=9", "pattern=bits with bits from 2 to 8"),
+    ("bit_overrides", "=8", "pattern=bits with bits from 2 to 8"),
+    ("bit_overrides", "conv*=four", "pattern=bits with bits from 2 to 8"),
 ]
 
 

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from adadfq_core.errors import InputError
+from adadfq_core.quant.operations import WEIGHTED
 
 
 class PenultimateFeatures:
-    """Keeps the input of a network's last linear layer from its latest forward pass.
+    """Keeps what a network's last layer with weights reads in its latest forward pass.
+
+    Maps in front of a convolutional head are averaged over their area.
 
     Args:
-        network: any network with a linear layer; a hook stays on it until `remove`.
+        network: captured by `quant.capture`; a hook stays on it until `remove`.
 
     Raises:
-        InputError: the network has no linear layer.
+        InputError: the network has no convolution or linear layer.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        heads = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    def __init__(self, network: fx.GraphModule) -> None:
+        modules = dict(network.named_modules())
+        called = [modules[str(n.target)] for n in network.graph.nodes if n.op == "call_module"]
+        heads = [module for module in called if isinstance(module, WEIGHTED)]
         if not heads:
             raise InputError(
-                f"{type(network).__name__} has no linear layer, so it has no penultimate features."
+                "The network has no convolution or linear layer, so it has no penultimate features."
             )
         self._latest = torch.zeros(0)
         self._hook = heads[-1].register_forward_pre_hook(self._keep)
 
     def _keep(self, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._latest = inputs[0].detach()
+        features = inputs[0].detach()
+        self._latest = features.flatten(2).mean(2) if features.ndim > 2 else features
 
     def latest(self) -> Tensor:
         """Features `(B, D)` of the latest forward pass."""
@@ -40,7 +46,7 @@ class PenultimateFeatures:
 
 
 @torch.inference_mode()
-def real_features(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
+def real_features(network: fx.GraphModule, images: Tensor, batch: int = 250) -> Tensor:
     """Penultimate features `(N, D)` of normalised images `(N, C, H, W)`, on the CPU."""
     tap = PenultimateFeatures(network)
     try:

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from adadfq_core.quant.operations import is_batchnorm
 
 
 class _ChannelMoments(torch.autograd.Function):
@@ -46,19 +47,16 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 class BatchNormStatisticsLoss:
     """Compares the batch at each BatchNorm layer's input with the layer's running statistics.
 
-    Covers BatchNorm1d, 2d and 3d with running statistics. A network without any has no such
-    term: `layers` is then empty, the loss is 0 and whoever shows it must say so.
+    Covers every module that normalises with stored statistics (see `quant.operations`), whatever
+    its rank and wherever it is; one that is used twice counts twice. A network without any has no
+    such term: `layers` is then empty, the loss is 0 and whoever shows it must say so.
 
     Args:
         network: P; hooks stay on it until `remove` is called.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.layers = [
-            module
-            for module in network.modules()
-            if isinstance(module, _BatchNorm) and module.running_mean is not None
-        ]
+        self.layers = [module for module in network.modules() if is_batchnorm(module)]
         # Where the scalar of a network without BatchNorm belongs, beside the other losses.
         self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
         self._terms: list[Tensor] = []
@@ -69,11 +67,10 @@ class BatchNormStatisticsLoss:
         if not self.enabled:
             return
         mean, variance = channel_moments(inputs[0])
-        assert isinstance(layer, _BatchNorm)
-        assert layer.running_mean is not None and layer.running_var is not None
+        running_mean, running_var = layer.running_mean, layer.running_var
+        assert isinstance(running_mean, Tensor) and isinstance(running_var, Tensor)
         self._terms.append(
-            (mean - layer.running_mean).square().mean()
-            + (variance - layer.running_var).square().mean()
+            (mean - running_mean).square().mean() + (variance - running_var).square().mean()
         )
 
     def collect(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
@@ -16,7 +16,7 @@ from adadfq_core.game.objectives import (
     normalised_entropy,
     quantized_network_loss,
 )
-from adadfq_core.quant.convert import QuantizedNetwork
+from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 
 SCALARS = ("loss_g", "loss_margin", "loss_ds", "loss_as", "loss_bns", "loss_q", "h_prime_mean")
@@ -26,7 +26,7 @@ SCALARS = ("loss_g", "loss_margin", "loss_ds", "loss_as", "loss_bns", "loss_q", 
 class Players:
     """The three networks of the game with G's and Q's optimizers. P is frozen."""
 
-    p: nn.Module
+    p: fx.GraphModule
     q: QuantizedNetwork
     generator: Generator
     batchnorm_loss: BatchNormStatisticsLoss

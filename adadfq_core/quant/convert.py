@@ -1,127 +1,98 @@
-"""Turn a float network into a quantized one on its torch.fx graph."""
+"""Turn a float network into a quantized one on its graph."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from adadfq_core.bit_overrides import FIRST, LAST
 from adadfq_core.errors import InputError
-from adadfq_core.quant.layers import QuantizedLayer
+from adadfq_core.quant.capture import capture
+from adadfq_core.quant.coverage import Coverage, CoverageRow, unique_names
+from adadfq_core.quant.layers import QuantizedLayer, WeightQuantizer
+from adadfq_core.quant.leftovers import computes_weights, layer_name, left_in_float, unquantizable
+from adadfq_core.quant.network import QuantizedNetwork
+from adadfq_core.quant.operations import WEIGHTED, operation
 from adadfq_core.quant.ranges import ActivationQuantizer
-
-_WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-_ACTIVATION_MODULES = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.RReLU,
-    nn.ELU,
-    nn.CELU,
-    nn.SELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Hardswish,
-)
-_ACTIVATION_FUNCTIONS = {
-    torch.relu,
-    torch.relu_,
-    F.relu,
-    F.relu6,
-    F.leaky_relu,
-    F.prelu,
-    F.elu,
-    F.celu,
-    F.selu,
-    F.gelu,
-    F.silu,
-    F.mish,
-    F.hardswish,
-}
-_ACTIVATION_METHODS = {"relu", "relu_"}
+from adadfq_core.quant.sites import activation_sites
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """What of a network is quantized: names of layers and of activation call sites in the graph."""
+def quantize(
+    network: nn.Module,
+    weight_bits: int,
+    activation_bits: int,
+    example_input: Tensor,
+    overrides: Mapping[str, int] | None = None,
+) -> QuantizedNetwork:
+    """A quantized twin of `network`, which is left as it is.
 
-    layers: tuple[str, ...]
-    activations: tuple[str, ...]
-    weighted_layers: int
+    Quantized are the weights of every convolution (transposed, grouped and depthwise included)
+    and linear layer, per output channel, and the activations behind every activation function,
+    gate and residual addition (`sites.activation_sites`), per tensor, however the forward is
+    written. `QuantizedNetwork.coverage` tells what was quantized and what was not, and why.
 
-    def __str__(self) -> str:
-        return (
-            f"quantized {len(self.layers)} of {self.weighted_layers} convolutions and linear "
-            f"layers, {len(self.activations)} activation call sites"
-        )
+    Args:
+        network: P, in evaluation mode; whatever torch.fx or torch.export can capture.
+        weight_bits: 2..8, first and last layer included.
+        activation_bits: 2..8.
+        example_input: `(B, ...)` with B at least 2; only its shape and device matter.
+        overrides: bits by name pattern, see `adadfq_core.bit_overrides`; where several match,
+            the last one holds.
 
+    Returns:
+        Q with empty activation ranges: until forward passes within
+        `QuantizedNetwork.observing_ranges` set them, each batch is quantized with its own range.
 
-class QuantizedNetwork(nn.Module):
-    """Q: maps images `(B, ...)` to logits `(B, C)` with fake-quantized weights and activations.
-
-    BatchNorm always stays in evaluation mode, whatever `train` is asked for.
+    Raises:
+        InputError: the network cannot be captured or has no layer to quantize, or a pattern
+            matches nothing.
+        ValueError: bits outside 2..8.
     """
-
-    def __init__(self, graph: fx.GraphModule, coverage: Coverage) -> None:
-        super().__init__()
-        self.graph_module = graph
-        self.coverage = coverage
-        self.train(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.graph_module(x)
-        return logits
-
-    def train(self, mode: bool = True) -> QuantizedNetwork:
-        super().train(False)
-        return self
-
-    def activation_quantizers(self) -> list[tuple[str, ActivationQuantizer]]:
-        """Call-site name and quantizer of every quantized activation, in graph order."""
-        return [
-            (name.removeprefix("graph_module."), module)
-            for name, module in self.named_modules()
-            if isinstance(module, ActivationQuantizer)
-        ]
-
-    @contextmanager
-    def observing_ranges(self, active: bool = True) -> Iterator[None]:
-        """Within it, forward passes move the activation ranges (where `active`)."""
-        quantizers = [quantizer for _, quantizer in self.activation_quantizers()]
-        for quantizer in quantizers:
-            quantizer.observing = active
-        try:
-            yield
-        finally:
-            for quantizer in quantizers:
-                quantizer.observing = False
+    return quantize_graph(capture(network, example_input), weight_bits, activation_bits, overrides)
 
 
-def _trace(network: nn.Module) -> fx.GraphModule:
-    try:
-        return fx.symbolic_trace(network)
-    except (fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
+def quantize_graph(
+    captured: fx.GraphModule,
+    weight_bits: int,
+    activation_bits: int,
+    overrides: Mapping[str, int] | None = None,
+) -> QuantizedNetwork:
+    """`quantize` for a network that `capture` has captured already; it is left as it is."""
+    graph = copy.deepcopy(captured)
+    for node, original in zip(graph.graph.nodes, captured.graph.nodes, strict=True):
+        node.meta = dict(original.meta)
+    modules = dict(graph.named_modules())
+    # Found before the layers change, reported after those that are quantized.
+    sites = activation_sites(graph, modules)
+    float_rows = left_in_float(graph, modules, {node for node, _, _ in sites})
+    layers = _quantize_weights(graph, modules, weight_bits)
+    if not layers:
         raise InputError(
-            f"{type(network).__name__} cannot be traced by torch.fx ({reason}); write its forward "
-            "without branches that depend on tensors."
-        ) from error
+            "The network has no convolution or linear layer to quantize; "
+            f"its forward is made of {_operations(graph, modules)}."
+        )
+    activations = _quantize_activations(graph, sites, activation_bits)
+    _override(layers, activations, overrides or {})
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()
+    rows = [replace(row, bits=module.bits) for row, module in [*layers, *activations]]
+    return QuantizedNetwork(graph, Coverage((*rows, *float_rows)))
 
 
-def _is_activation(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    if node.op == "call_module":
-        return isinstance(modules[str(node.target)], _ACTIVATION_MODULES)
-    if node.op == "call_function":
-        return node.target in _ACTIVATION_FUNCTIONS
-    return node.op == "call_method" and node.target in _ACTIVATION_METHODS
+_Quantizer = QuantizedLayer | WeightQuantizer | ActivationQuantizer
+_Quantized = tuple[CoverageRow, _Quantizer]
+
+
+def _operations(graph: fx.GraphModule, modules: dict[str, nn.Module]) -> str:
+    names = {operation(node, modules) for node in graph.graph.nodes} - {""}
+    return ", ".join(sorted(names)) or "nothing"
 
 
 def _norm_behind(node: fx.Node, modules: dict[str, nn.Module]) -> fx.Node | None:
@@ -143,17 +114,18 @@ def _call_counts(graph: fx.Graph) -> dict[str, int]:
     return counts
 
 
-def _quantize_layers(
-    traced: fx.GraphModule, modules: dict[str, nn.Module], bits: int
-) -> tuple[str, ...]:
-    calls = _call_counts(traced.graph)
+def _quantize_weights(
+    graph: fx.GraphModule, modules: dict[str, nn.Module], bits: int
+) -> list[_Quantized]:
+    calls = _call_counts(graph.graph)
     quantized: dict[str, QuantizedLayer] = {}
-    for node in list(traced.graph.nodes):
-        if node.op != "call_module":
-            continue
+    rows: list[_Quantized] = []
+    for node in list(graph.graph.nodes):
+        if computes_weights(node, modules):
+            rows.append(_quantize_computed_weight(graph, node, modules, bits))
         name = str(node.target)
-        layer = modules[name]
-        if not isinstance(layer, _WEIGHTED):
+        layer = modules.get(name) if node.op == "call_module" else None
+        if not isinstance(layer, WEIGHTED) or unquantizable(node, layer):
             continue
         # Not behind a linear layer: over a sequence its features are on the last axis, while
         # BatchNorm1d normalises the second.
@@ -163,61 +135,68 @@ def _quantize_layers(
             norm = modules[str(norm_node.target)]
             assert isinstance(norm, _BatchNorm)
             norm_node.replace_all_uses_with(node)
-            traced.graph.erase_node(norm_node)
+            graph.graph.erase_node(norm_node)
         else:
             norm = None
         if name not in quantized:
             quantized[name] = QuantizedLayer(layer, norm, bits)
+            shown = CoverageRow(layer_name(node), type(layer).__name__, "weights", bits)
+            rows.append((shown, quantized[name]))
     for name, module in quantized.items():
-        traced.set_submodule(name, module)
-    return tuple(quantized)
+        graph.set_submodule(name, module)
+    return rows
+
+
+def _quantize_computed_weight(
+    graph: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Module], bits: int
+) -> _Quantized:
+    weight = node.args[1] if len(node.args) > 1 else node.kwargs["weight"]
+    assert isinstance(weight, fx.Node)
+    quantizer = WeightQuantizer(bits)
+    name = f"{node.name}_weight"
+    graph.add_submodule(name, quantizer)
+    with graph.graph.inserting_before(node):
+        call = graph.graph.call_module(name, (weight,))
+    node.replace_input_with(weight, call)
+    owner = str(node.meta.get("owner") or node.name)
+    return CoverageRow(owner, operation(node, modules), "weights", bits), quantizer
 
 
 def _quantize_activations(
-    traced: fx.GraphModule, modules: dict[str, nn.Module], bits: int
-) -> tuple[str, ...]:
-    sites = []
-    for node in list(traced.graph.nodes):
-        if not _is_activation(node, modules):
-            continue
+    graph: fx.GraphModule, sites: list[tuple[fx.Node, str, str]], bits: int
+) -> list[_Quantized]:
+    rows: list[_Quantized] = []
+    for (node, _, kind), name in zip(
+        sites, unique_names(name for _, name, _ in sites), strict=True
+    ):
         # One quantizer a call site: a module used twice must not share a range.
-        name = f"{node.name}_range"
-        traced.add_submodule(name, ActivationQuantizer(bits))
-        with traced.graph.inserting_after(node):
-            quantizer = traced.graph.call_module(name, (node,))
-        node.replace_all_uses_with(
-            quantizer, delete_user_cb=lambda user, q=quantizer: user is not q
-        )
-        sites.append(name)
-    return tuple(sites)
+        submodule = f"{node.name}_range"
+        quantizer = ActivationQuantizer(bits)
+        graph.add_submodule(submodule, quantizer)
+        readers = list(node.users)
+        with graph.graph.inserting_after(node):
+            call = graph.graph.call_module(submodule, (node,))
+        for reader in readers:
+            reader.replace_input_with(node, call)
+        rows.append((CoverageRow(name, kind, "activation", bits), quantizer))
+    return rows
 
 
-def quantize_network(
-    network: nn.Module, weight_bits: int, activation_bits: int
-) -> QuantizedNetwork:
-    """A quantized copy of `network`: every convolution and linear layer, every activation.
-
-    Weights are copied from `network`, which is left as it is. Activation ranges are empty until
-    forward passes within `QuantizedNetwork.observing_ranges`.
-
-    Args:
-        network: P, in evaluation mode, traceable by torch.fx.
-        weight_bits: 2..8, first and last layer included.
-        activation_bits: 2..8, after every activation of the ReLU family.
-
-    Raises:
-        InputError: the network cannot be traced, or has no layer to quantize.
-    """
-    traced = _trace(copy.deepcopy(network).eval())
-    modules = dict(traced.named_modules())
-    weighted = sum(isinstance(module, _WEIGHTED) for module in network.modules())
-    layers = _quantize_layers(traced, modules, weight_bits)
-    activations = _quantize_activations(traced, modules, activation_bits)
-    if not layers:
-        raise InputError(
-            f"{type(network).__name__} has no convolution or linear layer to quantize."
-        )
-    traced.delete_all_unused_submodules()
-    traced.graph.lint()
-    traced.recompile()
-    return QuantizedNetwork(traced, Coverage(layers, activations, weighted))
+def _override(
+    layers: list[_Quantized], activations: list[_Quantized], overrides: Mapping[str, int]
+) -> None:
+    known = [*layers, *activations]
+    for pattern, bits in overrides.items():
+        if pattern in (FIRST, LAST):
+            chosen = [layers[0] if pattern == FIRST else layers[-1]]
+        else:
+            chosen = [(row, module) for row, module in known if fnmatchcase(row.name, pattern)]
+        if not chosen:
+            names = [row.name for row, _ in known]
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3) or names[:3]
+            raise InputError(
+                f"The bit override '{pattern}={bits}' matches no layer or activation; "
+                f"names are for example {', '.join(near)}."
+            )
+        for _, module in chosen:
+            module.bits = bits

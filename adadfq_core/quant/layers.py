@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from adadfq_core.quant.fake_quant import fake_quantize
+from adadfq_core.quant.operations import WeightedLayer
 from adadfq_core.quant.ranges import weight_range
+
+_TRANSPOSED: dict[int, Callable[..., Tensor]] = {
+    3: F.conv_transpose1d,
+    4: F.conv_transpose2d,
+    5: F.conv_transpose3d,
+}
 
 
 class QuantizedLayer(nn.Module):
@@ -25,7 +34,7 @@ class QuantizedLayer(nn.Module):
         bits: bits of each weight code, 2..8.
     """
 
-    def __init__(self, layer: _ConvNd | nn.Linear, norm: _BatchNorm | None, bits: int) -> None:
+    def __init__(self, layer: WeightedLayer, norm: _BatchNorm | None, bits: int) -> None:
         super().__init__()
         self.layer = layer
         self.norm = norm
@@ -33,11 +42,10 @@ class QuantizedLayer(nn.Module):
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
-        weight = self.layer.weight
-        return fake_quantize(weight, self.bits, *weight_range(weight), channel_axis=0)
+        return self._as_stored(quantize_weight(self._output_first(), self.bits))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.quantized_weight()
+        weight = quantize_weight(self._output_first(), self.bits)
         bias = self.layer.bias
         if self.norm is not None:
             factor, offset = normalisation(self.norm)
@@ -45,11 +53,75 @@ class QuantizedLayer(nn.Module):
             bias = offset if bias is None else offset + factor * bias
         if isinstance(self.layer, nn.Linear):
             return F.linear(x, weight, bias)
+        if isinstance(self.layer, _ConvTransposeNd):
+            return self._transposed(self.layer, x, self._as_stored(weight), bias)
         result: Tensor = self.layer._conv_forward(x, weight, bias)
         return result
 
+    @staticmethod
+    def _transposed(
+        layer: _ConvTransposeNd, x: Tensor, weight: Tensor, bias: Tensor | None
+    ) -> Tensor:
+        result: Tensor = _TRANSPOSED[weight.ndim](
+            x,
+            weight,
+            bias,
+            layer.stride,
+            layer.padding,
+            layer.output_padding,
+            layer.groups,
+            layer.dilation,
+        )
+        return result
+
+    def _output_first(self) -> Tensor:
+        """The weights with the output channel as axis 0, as all but transposed layers have it."""
+        weight: Tensor = self.layer.weight
+        if not isinstance(self.layer, _ConvTransposeNd):
+            return weight
+        groups, kernel = self.layer.groups, weight.shape[2:]
+        inputs, outputs = weight.shape[0] // groups, weight.shape[1]
+        grouped = weight.view(groups, inputs, outputs, *kernel).transpose(1, 2)
+        return grouped.reshape(groups * outputs, inputs, *kernel)
+
+    def _as_stored(self, weight: Tensor) -> Tensor:
+        """The reverse of `_output_first`."""
+        if not isinstance(self.layer, _ConvTransposeNd):
+            return weight
+        groups, kernel = self.layer.groups, weight.shape[2:]
+        outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+        grouped = weight.view(groups, outputs, inputs, *kernel).transpose(1, 2)
+        return grouped.reshape(groups * inputs, outputs, *kernel)
+
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
+
+
+class WeightQuantizer(nn.Module):
+    """Fake quantization of weights that a forward computes, such as standardised ones.
+
+    Maps weights with the output channel on axis 0 to the same shape.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return quantize_weight(weight, self.bits)
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"
+
+
+def quantize_weight(weight: Tensor, bits: int) -> Tensor:
+    """Weights `(out, ...)` fake-quantized per output channel with their own min and max."""
+    return fake_quantize(weight, bits, *weight_range(weight), channel_axis=0)
+
+
+def output_channels(layer: WeightedLayer) -> int:
+    """Number of output channels of `layer`."""
+    return layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features
 
 
 def normalisation(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

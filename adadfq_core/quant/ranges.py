@@ -22,7 +22,8 @@ class ActivationQuantizer(nn.Module):
     While `observing`, the range follows the batches' minima and maxima by an exponential moving
     average with bias correction: both sums start at 0 and are divided by `1 - 0.9^n` when read,
     never in place, so that a constant input's range is that constant from the first batch on.
-    Afterwards the range is frozen. Any shape in, the same shape out.
+    Afterwards the range is frozen. Before the first observed batch each batch is quantized with
+    its own minimum and maximum. Any shape in, the same shape out.
     """
 
     average_min: Tensor
@@ -33,6 +34,7 @@ class ActivationQuantizer(nn.Module):
         super().__init__()
         self.bits = bits
         self.observing = False
+        self._calibrated = False
         self.register_buffer("average_min", torch.zeros(()))
         self.register_buffer("average_max", torch.zeros(()))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
@@ -55,7 +57,11 @@ class ActivationQuantizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.observing:
             self._observe(x)
-        return fake_quantize(x, self.bits, *self.range())
+        # Kept once true, so that the count is not copied off the device at every pass.
+        self._calibrated = self._calibrated or bool(self.batches > 0)
+        if self._calibrated:
+            return fake_quantize(x, self.bits, *self.range())
+        return fake_quantize(x, self.bits, *widen_to_zero(*x.detach().aminmax()))
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adadfq_core.bit_overrides import parse_bit_overrides
+from adadfq_core.errors import InputError
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.step import Outcome, Players, play_iteration
-from adadfq_core.quant.convert import QuantizedNetwork, quantize_network
+from adadfq_core.quant.capture import capture
+from adadfq_core.quant.convert import quantize_graph
+from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 from adadfq_core.training.schedules import learning_rate_factor
 
@@ -24,7 +28,7 @@ class Trainer:
 
     Args:
         settings: see `RunSettings`; `change` replaces it during the run.
-        network: P. Its parameters are frozen and it is put into evaluation mode.
+        network: P, whatever `quant.capture` can capture; it is not changed.
         image_shape: `(channels, height, width)` of P's input.
         num_classes: C.
         device: where everything lives.
@@ -38,13 +42,20 @@ class Trainer:
         num_classes: int,
         device: torch.device,
     ) -> None:
-        self.settings = settings
         self.iteration = 0
         self.num_classes = num_classes
         self.device = device
-        p = network.eval().requires_grad_(False)
-        p = p.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        q = quantize_network(p, settings.weight_bits, settings.activation_bits)
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        example = _example(image_shape, settings.seed).to(device)
+        p = capture(network, example)
+        p.requires_grad_(False)
+        _check_logits(p, example, num_classes)
+        q = quantize_graph(
+            p,
+            settings.weight_bits,
+            settings.activation_bits,
+            parse_bit_overrides(settings.bit_overrides),
+        )
         q.requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -76,6 +87,7 @@ class Trainer:
                 fused=True,
             ),
         )
+        self.settings = self._possible(settings)
         self._average = copy.deepcopy(q).requires_grad_(False)
         # On the CPU whatever the device: one stream of numbers for every machine.
         self._random = torch.Generator().manual_seed(settings.seed)
@@ -92,7 +104,29 @@ class Trainer:
 
     def change(self, settings: RunSettings) -> None:
         """Use `settings` from the next iteration on (see `settings.change_live`)."""
-        self.settings = settings
+        self.settings = self._possible(settings)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of this pair of network and settings, a sentence each."""
+        told = []
+        if not self.players.batchnorm_loss.layers:
+            told.append(
+                "P has no BatchNorm with stored statistics, so gamma is forced to 0 and nothing "
+                "ties the generated images to the training data but P's logits."
+            )
+        left = [r for r in self.players.q.coverage.left_alone if r.part == "weights"]
+        if left:
+            names = ", ".join(f"{row.name} ({row.reason})" for row in left[:3])
+            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            told.append(f"Left in float: {names}{more}.")
+        return told
+
+    def _possible(self, settings: RunSettings) -> RunSettings:
+        """`settings` with gamma 0 where P has nothing that it could weigh."""
+        if self.players.batchnorm_loss.layers:
+            return settings
+        return settings.model_copy(update={"gamma": 0.0})
 
     def play(self) -> Outcome:
         """Play the next iteration and count it."""
@@ -144,7 +178,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict` of a trainer with the same network and fixed settings."""
         players = self.players
-        self.settings = RunSettings.model_validate(state["settings"])
+        self.settings = self._possible(RunSettings.model_validate(state["settings"]))
         players.q.load_state_dict(state["q"])
         self._average.load_state_dict(state["q_average"])
         players.generator.load_state_dict(state["generator"])
@@ -153,6 +187,21 @@ class Trainer:
         random: Tensor = state["random"]
         self._random.set_state(random.cpu())
         self.iteration = state["iteration"]
+
+
+def _example(image_shape: tuple[int, int, int], seed: int) -> Tensor:
+    """Two noise images: what they show does not matter, but zeros could hide a difference."""
+    return torch.randn(2, *image_shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _check_logits(p: nn.Module, example: Tensor, num_classes: int) -> None:
+    with torch.no_grad():
+        shape = tuple(p(example).shape)
+    if shape != (len(example), num_classes):
+        raise InputError(
+            f"The network gives an output of shape {shape} for {len(example)} images; for "
+            f"{num_classes} classes it must be ({len(example)}, {num_classes})."
+        )
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:

@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from adadfq_core.errors import InputError
-from adadfq_core.game.generator import Generator, UpsampleConv2d
+from adadfq_core.game.generator import ConditionalBatchNorm2d, Generator, UpsampleConv2d
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (1, 3, 1, 1), (2, 3, 5, 2)])
@@ -30,7 +29,10 @@ def test_upsampling_convolution_stores_what_a_convolution_stores() -> None:
     assert set(UpsampleConv2d(3, 4).state_dict()) == {"weight", "bias"}
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 8, 12)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 28, 28), (3, 32, 32), (3, 8, 12), (2, 30, 7), (4, 2, 3), (3, 96, 70), (1, 224, 224)],
+)
 def test_images_have_the_asked_shape_and_are_normalised(shape: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
     generator = Generator(10, shape, 7, 8)
@@ -65,7 +67,38 @@ def test_only_the_shift_gives_classes_places_of_their_own(class_shift: bool) -> 
     assert torch.allclose(first, third, atol=1e-5) == (not class_shift)
 
 
-@pytest.mark.parametrize(("height", "width"), [(30, 28), (28, 30), (7, 7), (2, 4)])
-def test_sizes_that_are_no_multiple_of_four_are_refused(height: int, width: int) -> None:
-    with pytest.raises(InputError, match=f"{height}x{width} is not allowed.*multiples of 4"):
-        Generator(10, (1, height, width), 5, 4)
+@pytest.mark.parametrize("label", [0, 2])
+def test_beyond_the_embedded_side_classes_have_normalisations_of_their_own(label: int) -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, (3, 68, 66), 5, 4)
+    z, labels = torch.randn(4, 5), torch.tensor([label] * 4)
+    before = generator(z, torch.tensor([1] * 4))
+    torch.testing.assert_close(generator(z, labels), before)  # equal until they have learned
+    with torch.no_grad():
+        for norm in (generator.norm0, generator.norm1, generator.norm2):
+            norm.factors.weight[label] = 2.0
+            norm.offsets.weight[label] = torch.randn(norm.offsets.weight.shape[1])
+    assert not torch.allclose(generator(z, labels), before, atol=0.1)
+    torch.testing.assert_close(generator(z, torch.tensor([1] * 4)), before)
+
+
+def test_a_conditional_normalisation_is_affine_in_each_class() -> None:
+    torch.manual_seed(0)
+    layer = ConditionalBatchNorm2d(2, 3, eps=0.1)
+    with torch.no_grad():
+        layer.factors.weight[1] = torch.tensor([2.0, -1.0])
+        layer.offsets.weight[1] = torch.tensor([0.5, 3.0])
+    x = torch.randn(6, 2, 3, 3)
+    plain = F.batch_norm(x, None, None, training=True, eps=0.1)
+    labels = torch.tensor([0, 1, 0, 1, 2, 2])
+    expected = plain.clone()
+    for row in (1, 3):
+        expected[row, 0] = 2 * plain[row, 0] + 0.5
+        expected[row, 1] = -plain[row, 1] + 3
+    torch.testing.assert_close(layer(x, labels), expected)
+
+
+def test_the_crop_is_centred() -> None:
+    generator = Generator(2, (1, 6, 5), 3, 4)
+    maps = torch.arange(64.0).view(1, 1, 8, 8)
+    assert torch.equal(generator._cropped(maps), maps[:, :, 1:7, 1:6])

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.step import SCALARS, Players, play_iteration
-from adadfq_core.quant.convert import quantize_network
+from adadfq_core.quant.capture import capture
+from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.settings import RunSettings
 
 LATENT = 5
@@ -23,8 +24,9 @@ def make_players(tiny_network: Callable[..., nn.Module]) -> Callable[..., Player
 
     def build(p: nn.Module | None = None, classes: int = 3, bits: int = 4) -> Players:
         torch.manual_seed(5)
-        p = (p or tiny_network(classes)).double().eval().requires_grad_(False)
-        q = quantize_network(p, bits, bits).requires_grad_(True)
+        example = torch.zeros(2, 1, 8, 8, dtype=torch.float64)
+        p = capture((p or tiny_network(classes)).double(), example).requires_grad_(False)
+        q = quantize_graph(p, bits, bits).requires_grad_(True)
         generator = Generator(classes, (1, 8, 8), LATENT, 4).double()
         return Players(
             p=p,
@@ -66,10 +68,8 @@ def test_every_batch_size_plays(
 class Naive:
     """The game as two separate forward and backward passes, written from the formulas."""
 
-    def __init__(self, players: Players) -> None:
-        self.p = copy.deepcopy(players.p)
-        for module in self.p.modules():
-            module._forward_pre_hooks.clear()
+    def __init__(self, players: Players, p: nn.Module) -> None:
+        self.p = p.double()
         self.q = copy.deepcopy(players.q)
         self.g = copy.deepcopy(players.generator)
         self.adam = torch.optim.Adam(self.g.parameters(), lr=1e-3, betas=(0.5, 0.999))
@@ -126,12 +126,13 @@ class Naive:
 
 
 def test_moves_equal_those_of_two_separate_passes(
+    tiny_network: Callable[..., nn.Module],
     make_players: Callable[..., Players],
     tiny_settings: Callable[..., RunSettings],
     weights_of: Callable[[nn.Module], dict[str, Tensor]],
 ) -> None:
     players = make_players()
-    naive = Naive(players)
+    naive = Naive(players, tiny_network())
     settings = tiny_settings(
         lambda_l=0.2, lambda_u=0.5, alpha_ds=0.7, alpha_as=0.3, beta=1.3, gamma=0.6, temperature=3
     )

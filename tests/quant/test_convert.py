@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adadfq_core.errors import InputError
-from adadfq_core.quant.convert import quantize_network
+from adadfq_core.quant.convert import quantize
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.ranges import weight_range
@@ -64,19 +64,8 @@ class Unused(nn.Module):
         return self.used(x)
 
 
-class Branching(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.sum() > 0:
-            return self.layer(x)
-        return x
-
-
 def test_one_relu_object_gets_one_range_for_each_call() -> None:
-    q = quantize_network(SharedReLU(), 8, 8)
+    q = quantize(SharedReLU(), 8, 8, torch.rand(2, 1, 3, 3))
     x = torch.rand(4, 1, 3, 3)
     with q.observing_ranges():
         q(x)
@@ -87,7 +76,7 @@ def test_one_relu_object_gets_one_range_for_each_call() -> None:
 
 
 def test_module_lists_and_subclasses_of_sequential_are_all_counted() -> None:
-    q = quantize_network(Lists().eval(), 4, 4)
+    q = quantize(Lists().eval(), 4, 4, torch.rand(2, 2, 5, 5))
     assert q.coverage.weighted_layers == len(q.coverage.layers) == 5
     assert set(q.coverage.layers) == {"convs.0", "convs.1", "convs.2", "block.0", "head"}
     assert len(q.coverage.activations) == len(q.activation_quantizers()) == 5
@@ -97,24 +86,25 @@ def test_module_lists_and_subclasses_of_sequential_are_all_counted() -> None:
 
 
 def test_a_layer_outside_the_graph_makes_the_count_short() -> None:
-    coverage = quantize_network(Unused(), 4, 4).coverage
+    coverage = quantize(Unused(), 4, 4, torch.rand(2, 2)).coverage
     assert (len(coverage.layers), coverage.weighted_layers) == (1, 2)
     assert "quantized 1 of 2" in str(coverage)
+    row = coverage.left_alone[0]
+    assert (row.name, row.operation) == ("unused", "Linear")
+    assert row.reason == "the forward pass never uses it"
 
 
 def test_a_residual_network_is_covered_whole() -> None:
     network = SmallResNet(1, 3, widths=(2, 4), blocks=(1, 1)).eval()
-    q = quantize_network(network, 4, 4)
+    q = quantize(network, 4, 4, torch.rand(2, 1, 8, 8))
     assert len(q.coverage.layers) == q.coverage.weighted_layers == 7
     assert len(q.coverage.activations) == 5
     assert not any(isinstance(m, nn.BatchNorm2d) for m in q.graph_module.children())
 
 
-def test_refusals() -> None:
-    with pytest.raises(InputError, match="Branching cannot be traced"):
-        quantize_network(Branching(), 4, 4)
-    with pytest.raises(InputError, match="no convolution or linear layer"):
-        quantize_network(nn.Sequential(nn.ReLU()), 4, 4)
+def test_a_network_without_a_layer_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no convolution or linear layer.*made of .*relu"):
+        quantize(nn.Sequential(nn.ReLU(), nn.Flatten()), 4, 4, torch.rand(2, 3))
 
 
 class Reference(nn.Module):
@@ -159,9 +149,9 @@ def test_folding_batchnorm_changes_nothing(
     torch.manual_seed(1)
     layer, norm, shape = LAYERS[kind]()
     plain = random_norms(nn.Sequential(layer, norm)).double().eval()
-    q = quantize_network(plain, 4, 4).requires_grad_(True)
-    expected_network = Reference(*copy.deepcopy(plain), 4)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    q = quantize(plain, 4, 4, x.detach()).requires_grad_(True)
+    expected_network = Reference(*copy.deepcopy(plain), 4)
     twin = x.detach().clone().requires_grad_(True)
     actual, expected = q(x), expected_network(twin)
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
@@ -193,12 +183,12 @@ def test_a_convolution_read_twice_keeps_its_batchnorm_apart(
     p = random_norms(TwoReaders()).double().eval()
     x = torch.randn(3, 1, 4, 4, dtype=torch.float64)
     y = Reference(p.conv, nn.Identity(), 3)(x)
-    torch.testing.assert_close(quantize_network(p, 3, 8)(x), y + p.norm(y))
+    torch.testing.assert_close(quantize(p, 3, 8, x)(x), y + p.norm(y))
 
 
 def test_batchnorm_stays_in_evaluation_mode() -> None:
     network = nn.Sequential(nn.BatchNorm2d(1), nn.ReLU(), nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
-    q = quantize_network(network, 4, 4)
+    q = quantize(network, 4, 4, torch.randn(2, 1, 3, 3))
     q.train()
     assert not any(module.training for module in q.modules())
     before = {name: value.clone() for name, value in q.named_buffers()}
@@ -216,7 +206,7 @@ def test_eight_bits_approximate_p_and_fewer_bits_do_it_worse(
     x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     errors = {}
     for bits in (2, 4, 8):
-        q = quantize_network(p, bits, bits)
+        q = quantize(p, bits, bits, x)
         with torch.no_grad(), q.observing_ranges():
             q(x)
         with torch.no_grad():
@@ -228,13 +218,13 @@ def test_eight_bits_approximate_p_and_fewer_bits_do_it_worse(
 
 def test_q_has_its_own_copy_of_the_weights(tiny_network: Callable[..., nn.Module]) -> None:
     p = tiny_network()
-    q = quantize_network(p, 4, 4)
+    q = quantize(p, 4, 4, torch.randn(2, 1, 8, 8))
     assert {x.data_ptr() for x in p.parameters()}.isdisjoint(x.data_ptr() for x in q.parameters())
     assert sum(x.numel() for x in p.parameters()) == sum(x.numel() for x in q.parameters())
 
 
 def test_ranges_are_observed_only_where_asked(tiny_network: Callable[..., nn.Module]) -> None:
-    q = quantize_network(tiny_network(), 4, 4)
+    q = quantize(tiny_network(), 4, 4, torch.randn(2, 1, 8, 8))
     x = torch.randn(4, 1, 8, 8)
 
     def counts() -> list[int]:

@@ -1,0 +1,49 @@
+"""The quantized network Q."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, fx, nn
+
+from adadfq_core.quant.coverage import Coverage
+from adadfq_core.quant.ranges import ActivationQuantizer
+
+
+class QuantizedNetwork(nn.Module):
+    """Q: maps images `(B, ...)` to logits `(B, C)` with fake-quantized weights and activations.
+
+    BatchNorm always stays in evaluation mode, whatever `train` is asked for.
+    """
+
+    def __init__(self, graph: fx.GraphModule, coverage: Coverage) -> None:
+        super().__init__()
+        self.graph_module = graph
+        self.coverage = coverage
+        self.train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.graph_module(x)
+        return logits
+
+    def train(self, mode: bool = True) -> QuantizedNetwork:
+        super().train(False)
+        return self
+
+    def activation_quantizers(self) -> list[tuple[str, ActivationQuantizer]]:
+        """Call-site name and quantizer of every quantized activation, in graph order."""
+        quantizers = [m for m in self.modules() if isinstance(m, ActivationQuantizer)]
+        return list(zip(self.coverage.activations, quantizers, strict=True))
+
+    @contextmanager
+    def observing_ranges(self, active: bool = True) -> Iterator[None]:
+        """Within it, forward passes move the activation ranges (where `active`)."""
+        quantizers = [quantizer for _, quantizer in self.activation_quantizers()]
+        for quantizer in quantizers:
+            quantizer.observing = active
+        try:
+            yield
+        finally:
+            for quantizer in quantizers:
+                quantizer.observing = False
