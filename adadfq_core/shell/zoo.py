@@ -1,20 +1,35 @@
-"""`python -m adadfq_core zoo`: the bundled networks."""
+"""`python -m adadfq_core zoo`: the named full-precision networks."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adadfq_core.home import home
 
-zoo_commands = typer.Typer(help="Bundled full-precision networks.", no_args_is_help=True)
+if TYPE_CHECKING:  # torch is slow to import, and the help needs none of it
+    from adadfq_core.zoo.entry import Progress, ZooEntry
+
+zoo_commands = typer.Typer(help="Named full-precision networks.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of the network, e.g. torchvision/resnet18.")]
 
 
 @zoo_commands.command("train")
 def train(
     network: Annotated[str, typer.Argument(help="Name of the network, e.g. fashion-resnet20.")],
+    train_data: Annotated[
+        str | None,
+        typer.Option("--train", help="Data set with the training pictures, e.g. train.parquet."),
+    ] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option("--test", help="Data set with the test pictures [default: the network's]."),
+    ] = None,
     work_folder: Annotated[
         Path | None,
         typer.Option(help="Where the resumable checkpoint is kept [default: in ADADFQ_HOME]."),
@@ -24,8 +39,7 @@ def train(
     from rich.console import Console
 
     from adadfq_core.training.bundling import train_bundled
-    from adadfq_core.training.pretraining import EpochReport, Recipe
-    from adadfq_core.zoo.registry import find
+    from adadfq_core.training.pretraining import EpochReport
 
     console = Console(stderr=True)
 
@@ -36,15 +50,98 @@ def train(
         )
 
     folder = work_folder or home() / "zoo-training"
-    accuracy = train_bundled(find(network), Recipe(), folder, report)
+    accuracy = train_bundled(network, folder, report, train_data, test_data)
     typer.echo(f"{network}: top-1 {accuracy:.2f} % on the test images")
 
 
 @zoo_commands.command("list")
 def list_networks() -> None:
-    """List the networks that `--set network=NAME` takes."""
-    from adadfq_core.zoo.registry import ZOO
+    """List networks that `--set network=NAME` takes; a table, or tabs between columns in a pipe."""
+    from adadfq_core.zoo.registry import find, names
 
-    for entry in ZOO.values():
-        channels, height, width = entry.images.shape
-        typer.echo(f"{entry.name}\t{entry.dataset}\t{channels}x{height}x{width}")
+    header = ("name", "data set", "input", "classes", "top-1", "licence", "source", "weights")
+    rows = [_row(find(name)) for name in names()]
+    if not _is_terminal():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(
+        "torchvision/NAME takes any of torchvision's classification networks, pytorchcv/NAME any "
+        "of pytorchcv's for ImageNet-1k, CIFAR and SVHN."
+    )
+
+
+@zoo_commands.command("show")
+def show(network: Name) -> None:
+    """Tell all that is known of a network."""
+    from adadfq_core.zoo.registry import find
+
+    entry = find(network)
+    images = entry.images
+    resized = "covers the input" if images.resize is None else f"{images.resize} pixels"
+    facts = {
+        **dict(zip(("name", "data set", "input", "classes", "top-1"), _row(entry), strict=False)),
+        "mean": ", ".join(f"{value:.4f}" for value in images.mean),
+        "std": ", ".join(f"{value:.4f}" for value in images.std),
+        "shorter side before the crop": f"{resized}, {images.interpolation}",
+        "class names": ", ".join(images.classes[:10]) + (", ..." if images.classes[10:] else ""),
+        "measured on": entry.data or "a data set of your own",
+        "source": entry.source,
+        "licence": entry.licence,
+        "described at": entry.url,
+        "weights": _place(entry),
+    }
+    for name, value in facts.items():
+        typer.echo(f"{name}\t{value}")
+
+
+@zoo_commands.command("fetch")
+def fetch(network: Name) -> None:
+    """Download a network's trained weights, or check those that are here."""
+    from adadfq_core.zoo.registry import find
+
+    entry = find(network)
+    with _progress_bar(network) as progress:
+        path = entry.weights.fetch(progress)
+    typer.echo(str(path))
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _row(entry: ZooEntry) -> tuple[str, ...]:
+    return (
+        entry.name,
+        entry.dataset,
+        "x".join(map(str, entry.images.shape)),
+        str(len(entry.images.classes)),
+        "not stated" if entry.top1 is None else f"{entry.top1:.2f} %",
+        entry.licence,
+        entry.source,
+        _place(entry),
+    )
+
+
+def _place(entry: ZooEntry) -> str:
+    return "here" if entry.weights.is_here() else "not here"
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Progress]:
+    """A bar on stderr that is moved by the `Progress` it yields."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,90 +1,73 @@
-"""Loading a named network P with the data set that measures it."""
+"""Finding a named network P, loading it with the data set that measures it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from types import ModuleType
+from typing import NoReturn
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adadfq_core.errors import InputError
-from adadfq_core.zoo import fashion_mnist
-from adadfq_core.zoo.assets import ASSETS, verified
-from adadfq_core.zoo.formats import ImageFormat
-from adadfq_core.zoo.networks import resnet20
+from adadfq_core.zoo import efficientnet_lite, pytorchcv_zoo, torchvision_zoo
+from adadfq_core.zoo.bundled import BUNDLED
+from adadfq_core.zoo.data import open_data
+from adadfq_core.zoo.entry import ZooEntry
 
-
-@dataclass(frozen=True)
-class ZooEntry:
-    """A bundled network: how to build it, where its weights are, which data set measures it."""
-
-    name: str
-    dataset: str
-    weights: str
-    images: ImageFormat
-    build: Callable[[], nn.Module]
-    read_test_split: Callable[[], tuple[Tensor, Tensor]]
-
-
-FASHION_FOLDER = "data/fashion-mnist"
-
-
-def _fashion_test_split() -> tuple[Tensor, Tensor]:
-    for part in ("images-idx3", "labels-idx1"):
-        verified(f"{FASHION_FOLDER}/t10k-{part}-ubyte.gz")
-    return fashion_mnist.read_split(ASSETS / FASHION_FOLDER, "t10k")
-
-
-ZOO: dict[str, ZooEntry] = {
-    "fashion-resnet20": ZooEntry(
-        name="fashion-resnet20",
-        dataset="Fashion-MNIST",
-        weights="networks/fashion-resnet20.safetensors",
-        images=ImageFormat(
-            (1, 28, 28), fashion_mnist.CLASS_NAMES, fashion_mnist.MEAN, fashion_mnist.STD
-        ),
-        build=lambda: resnet20(in_channels=1, num_classes=10),
-        read_test_split=_fashion_test_split,
-    ),
+_FAMILIES: dict[str, ModuleType] = {
+    family.PREFIX: family for family in (torchvision_zoo, pytorchcv_zoo)
 }
 
 
+def names() -> tuple[str, ...]:
+    """Names that are offered for choice; `find` takes many more of the two large families."""
+    families = [prefix + name for prefix, f in _FAMILIES.items() for name in f.OFFERED]
+    return (*BUNDLED, efficientnet_lite.NAME, *families)
+
+
+@cache
 def find(name: str) -> ZooEntry:
     """The zoo's entry `name`.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or its family's package is missing.
     """
-    if name not in ZOO:
-        raise InputError(f"Unknown network '{name}'; choose one of {', '.join(ZOO)}.")
-    return ZOO[name]
+    if name in BUNDLED:
+        return BUNDLED[name]
+    if name == efficientnet_lite.NAME:
+        return efficientnet_lite.entry()
+    prefix = name[: name.find("/") + 1]
+    family = _FAMILIES.get(prefix)
+    if family is None:
+        _refuse(name, names())
+    short_name = name.removeprefix(prefix)
+    if short_name not in family.OFFERED and short_name not in family.short_names():
+        _refuse(name, tuple(prefix + other for other in family.short_names()))
+    entry: ZooEntry = family.entry(short_name)
+    return entry
+
+
+def _refuse(name: str, known: tuple[str, ...]) -> NoReturn:
+    # A user who leaves out the family's prefix means the part behind it.
+    close = [other for other in known if other.rpartition("/")[2] == name]
+    close = close or difflib.get_close_matches(name, known, n=3)
+    guess = f" (perhaps {' or '.join(close)}?)" if close else ""
+    families = " or ".join(f"{prefix}NAME" for prefix in _FAMILIES)
+    raise InputError(
+        f"Unknown network '{name}'{guess}; choose one of {', '.join(BUNDLED)}, "
+        f"{efficientnet_lite.NAME}, {families} (see 'python -m adadfq_core zoo list')."
+    )
 
 
 def load_network(entry: ZooEntry) -> nn.Module:
     """P with its trained weights, in evaluation mode on the CPU.
 
     Raises:
-        InputError: the weights are missing, altered or do not fit.
+        InputError: the weights are not to be had, altered or do not fit.
     """
-    network = entry.build()
-    load_weights(network, verified(entry.weights))
-    return network.eval()
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Read a safetensors file into `network`.
-
-    Raises:
-        InputError: not a safetensors file, or its tensors do not fit the network.
-    """
-    try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} does not hold this network's weights: {reason}.") from error
+    return entry.load()
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,11 @@ def load_evaluation_data(entry: ZooEntry) -> EvaluationData:
     """The test images of the entry's data set. They serve accuracy and pictures, never training.
 
     Raises:
-        InputError: a file is missing, altered or damaged.
+        InputError: the entry brings no data set, or it is missing, altered or damaged.
     """
-    pixels, labels = entry.read_test_split()
-    return EvaluationData(entry.images.normalise(pixels), labels)
+    if entry.data is None:
+        raise InputError(
+            f"{entry.name} brings no test images of {entry.dataset}; name a data set of your own."
+        )
+    found = open_data(entry.data, entry.images)
+    return EvaluationData(entry.images.normalise(found.pixels), found.labels)

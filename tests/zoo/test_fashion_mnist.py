@@ -1,98 +1,32 @@
 from __future__ import annotations
 
-import gzip
-import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from adadfq_core.errors import InputError
-from adadfq_core.zoo.fashion_mnist import read_idx, read_split
+from adadfq_core.zoo import fashion_mnist
+from adadfq_core.zoo.assets import ASSETS
 
 
-def idx(values: np.ndarray, kind: int = 8) -> bytes:
-    header = bytes([0, 0, kind, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
-    return header + values.astype(np.uint8).tobytes()
+def test_the_bundled_test_split() -> None:
+    images, labels = fashion_mnist.read_split(ASSETS / "data" / "fashion-mnist", "t10k")
+    assert images.shape == (10_000, 1, 28, 28) and images.dtype == torch.uint8
+    assert labels.bincount().tolist() == [1000] * len(fashion_mnist.CLASS_NAMES)
+    scaled = images.float() / 255
+    assert scaled.mean().item() == pytest.approx(fashion_mnist.MEAN[0], abs=0.005)
+    assert scaled.std().item() == pytest.approx(fashion_mnist.STD[0], abs=0.005)
 
 
-@pytest.fixture
-def values() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (5, 4, 3))
+def test_the_class_names_are_torchvisions() -> None:
+    datasets = pytest.importorskip("torchvision.datasets", reason="compares with torchvision")
+    assert list(fashion_mnist.CLASS_NAMES) == datasets.FashionMNIST.classes
 
 
-def write(path: Path, raw: bytes) -> Path:
-    path.write_bytes(gzip.compress(raw))
-    return path
-
-
-def test_round_trip(tmp_path: Path, values: np.ndarray) -> None:
-    read = read_idx(write(tmp_path / "a.gz", idx(values)))
-    assert read.dtype == np.uint8 and np.array_equal(read, values)
-
-
-def test_damaged_files_are_refused(tmp_path: Path, values: np.ndarray) -> None:
-    path = tmp_path / "a.gz"
-    with pytest.raises(InputError, match=r"Cannot read .*a\.gz"):
-        read_idx(path)
-    path.write_bytes(idx(values))
-    with pytest.raises(InputError, match=r"Cannot read .*a\.gz"):
-        read_idx(path)
-    whole = gzip.compress(idx(values))
-    for cut in (1, 5, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:cut])
-        with pytest.raises(InputError, match=r"a\.gz"):
-            read_idx(path)
-
-
-def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path, values: np.ndarray) -> None:
-    path = tmp_path / "a.gz"
-    whole = gzip.compress(idx(values), mtime=0)
-    for position in range(len(whole)):
-        data = bytearray(whole)
-        data[position] ^= 0xFF
-        path.write_bytes(data)
-        try:
-            assert np.array_equal(read_idx(path), values), position
-        except InputError:
-            continue
-
-
-@pytest.mark.parametrize(
-    ("raw", "words"),
-    [
-        (b"", "not an IDX file"),
-        (b"\0\0\x08", "not an IDX file"),
-        (b"\x01\0\x08\x01\0\0\0\x01\x07", "not an IDX file"),
-        (idx(np.zeros(4), kind=0x0D), "not an IDX file of unsigned bytes"),
-        (b"\0\0\x08\x03\0\0\0\x01", "cut off inside its header"),
-        (idx(np.zeros(4))[:-1], "holds 3 values where its header states 4"),
-        (idx(np.zeros(4)) + b"\0", "holds 5 values where its header states 4"),
-    ],
-)
-def test_wrong_content_is_named(tmp_path: Path, raw: bytes, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        read_idx(write(tmp_path / "a.gz", raw))
-
-
-def write_split(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    write(folder / "t10k-images-idx3-ubyte.gz", idx(images))
-    write(folder / "t10k-labels-idx1-ubyte.gz", idx(labels))
-
-
-def test_a_split(tmp_path: Path, values: np.ndarray) -> None:
-    write_split(tmp_path, values, np.arange(5))
-    images, labels = read_split(tmp_path, "t10k")
-    assert images.shape == (5, 1, 4, 3) and images.dtype == torch.uint8
-    assert labels.dtype == torch.int64 and labels.tolist() == [0, 1, 2, 3, 4]
-    assert np.array_equal(images[:, 0].numpy(), values)
-
-
-def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, values: np.ndarray) -> None:
-    write_split(tmp_path, values, np.arange(4))
-    with pytest.raises(InputError, match=r"\(5, 4, 3\) and labels of shape \(4,\)"):
-        read_split(tmp_path, "t10k")
-    write_split(tmp_path, values[0], np.arange(4))
-    with pytest.raises(InputError, match="they must be"):
-        read_split(tmp_path, "t10k")
+def test_training_images_that_are_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("torchvision.datasets", reason="comes from torchvision")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [tmp_path.as_uri() + "/"])
+    with pytest.raises(InputError, match="install the Debian package dataset-fashion-mnist"):
+        fashion_mnist.find_training_images(tmp_path / "download")

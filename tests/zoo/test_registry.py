@@ -1,24 +1,19 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from adadfq_core.errors import InputError
 from adadfq_core.training.evaluation import top1
 from adadfq_core.zoo.assets import faults
-from adadfq_core.zoo.networks import SmallResNet
-from adadfq_core.zoo.registry import (
-    ZOO,
-    ImageFormat,
-    find,
-    load_evaluation_data,
-    load_network,
-    load_weights,
-)
+from adadfq_core.zoo.bundled import BUNDLED
+from adadfq_core.zoo.formats import ImageFormat
+from adadfq_core.zoo.registry import find, load_evaluation_data, load_network, names
 
 
 def test_the_bundled_files_are_intact() -> None:
@@ -27,16 +22,68 @@ def test_the_bundled_files_are_intact() -> None:
 
 def test_find() -> None:
     assert find("fashion-resnet20").name == "fashion-resnet20"
-    with pytest.raises(InputError, match=r"Unknown network 'nope'; choose one of .*resnet20"):
-        find("nope")
+    assert find("torchvision/resnet18") is find("torchvision/resnet18")
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_every_entry_builds_what_it_says(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nope", r"^Unknown network 'nope'; choose one of fashion-resnet20, .*torchvision/NAME or"),
+        ("", "Unknown network ''; choose one of"),
+        ("other/resnet18", "Unknown network 'other/resnet18'.*; choose one of"),
+        ("cifar-resnet20", r"\(perhaps cifar10-resnet20 or .*\?\); choose one of"),
+        ("resnet18", r"\(perhaps torchvision/resnet18 or pytorchcv/resnet18\?\)"),
+        ("torchvision/resnet19", r"\(perhaps torchvision/resnet18 or "),
+        ("torchvision/fcn_resnet50", r"Unknown network 'torchvision/fcn_resnet50'"),
+        ("torchvision/", "Unknown network 'torchvision/'"),
+    ],
+)
+def test_unknown_names(name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        find(name)
+
+
+def test_the_offered_names() -> None:
+    assert len(set(names())) == len(names())
+    assert names()[: len(BUNDLED)] == tuple(BUNDLED)
+    assert {"efficientnet-lite0", "torchvision/resnet18", "pytorchcv/resnet20_cifar10"} < set(
+        names()
+    )
+
+
+def test_bundled_networks_need_no_slow_import() -> None:
+    program = (
+        "import sys; from adadfq_core.zoo.registry import find, names; names();"
+        "[find(name) for name in ('fashion-resnet20', 'cifar10-resnet20')];"
+        "sys.exit(bool({'torchvision', 'pytorchcv', 'pyarrow'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_bundled_entry_builds_what_it_says(name: str) -> None:
     entry = find(name)
     network = entry.build().eval()
     images = torch.zeros(2, *entry.images.shape)
+    assert entry.name == name
     assert network(images).shape == (2, len(entry.images.classes))
+    assert len(entry.images.mean) == len(entry.images.std) == entry.images.shape[0]
+
+
+def test_weights_that_are_not_there_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("adadfq_core.zoo.bundled.ASSETS", tmp_path)
+    assert not find("cifar10-resnet20").weights.is_here()
+    with pytest.raises(InputError, match=r"cifar10-resnet20\.safetensors are missing; .*zoo train"):
+        load_network(find("cifar10-resnet20"))
+
+
+def test_the_stated_accuracy_is_the_card_s() -> None:
+    assert find("fashion-resnet20").top1 == 94.78
+
+
+def test_a_network_without_test_images() -> None:
+    with pytest.raises(InputError, match=r"brings no test images of ImageNet-1k; name a data set"):
+        load_evaluation_data(find("torchvision/resnet18"))
 
 
 def test_resnet20_has_twenty_layers() -> None:
@@ -67,21 +114,6 @@ def test_values_beyond_black_and_white_clip() -> None:
     image_format = ImageFormat((1, 1, 2), ("a",), (0.5,), (0.25,))
     images = torch.tensor([-9.0, 9.0]).view(1, 1, 1, 2)
     assert image_format.pixels(images).flatten().tolist() == [0, 255]
-
-
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    network = SmallResNet(1, 3, widths=(2,), blocks=(1,))
-    path = tmp_path / "a.safetensors"
-    with pytest.raises(InputError, match="does not hold this network's weights"):
-        load_weights(network, path)
-    path.write_bytes(b"not a safetensors file")
-    with pytest.raises(InputError, match="does not hold this network's weights"):
-        load_weights(network, path)
-    other = SmallResNet(1, 4, widths=(2,), blocks=(1,))
-    save_file(other.state_dict(), path)
-    with pytest.raises(InputError, match=r"head\.weight"):
-        load_weights(network, path)
-    load_weights(other, path)
 
 
 def accuracy(count: int) -> float:

@@ -1,0 +1,64 @@
+"""Networks as torchvision writes them: quantized, played with, saved and reloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from adadfq_core.settings import make_settings
+from adadfq_core.training import checkpoints
+from adadfq_core.training.trainer import Trainer
+
+IMAGE = (3, 64, 64)
+CLASSES = 7
+# Number of layers with weights, counted from the papers' tables and torchvision's modules.
+NETWORKS = {
+    "resnet18": 21,
+    "mobilenet_v3_small": 54,
+    "shufflenet_v2_x1_0": 57,
+    "efficientnet_b0": 82,
+    "vgg11_bn": 11,
+    "densenet121": 121,
+    "regnet_y_400mf": 104,
+}
+
+
+def make_trainer(name: str) -> Trainer:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    network: nn.Module = models.get_model(name, weights=None, num_classes=CLASSES)
+    settings = make_settings(
+        {
+            "epochs": 2,
+            "iterations_per_epoch": 1,
+            "warmup_epochs": 1,
+            "batch": 2,
+            "generator_width": 4,
+            "latent_dim": 8,
+        }
+    )
+    return Trainer(settings, network, IMAGE, CLASSES, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_quantize_play_save_and_reload(name: str, tmp_path: Path) -> None:
+    trainer = make_trainer(name)
+    coverage = trainer.players.q.coverage
+    layers = [m for m in trainer.players.p.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert trainer.notices == []
+    for _ in range(2):
+        assert torch.isfinite(trainer.play().scalars).all()
+    path = tmp_path / "checkpoint.pt"
+    digest = checkpoints.save(trainer.state_dict(), path)
+
+    restored = make_trainer(name)
+    images = torch.randn(3, *IMAGE)
+    with torch.no_grad():
+        expected = trainer.players.q(images)
+        assert not torch.equal(restored.players.q(images), expected)
+        restored.load_state_dict(checkpoints.load(path, digest))
+        assert torch.equal(restored.players.q(images), expected)
