@@ -14,6 +14,9 @@ from pydantic.fields import FieldInfo
 from adadfq_core.bit_overrides import parse_bit_overrides
 from adadfq_core.errors import InputError
 
+NO_DATA = "none"
+"""The value of `data` that measures no accuracy."""
+
 Schedule = Literal["constant", "steps", "cosine"]
 
 
@@ -29,7 +32,35 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    network: str = Field("fashion-resnet20", description="Name of the full-precision network P.")
+    network: str = Field(
+        "fashion-resnet20",
+        description="The full-precision network P: a name of the zoo or, from a shell only, "
+        "module:function of your own.",
+    )
+    weights: str = Field(
+        "", description="File with P's weights; empty takes those that the zoo names."
+    )
+    data: str = Field(
+        "",
+        description="Labelled real images that measure accuracy: a .parquet file, a folder of "
+        "IDX files or of class folders, cifar10, cifar100 or fashion-mnist; empty takes those "
+        "that the zoo names, none measures nothing.",
+    )
+    evaluation_images: int = Field(
+        10_000, ge=10, le=1_000_000, description="Most real images that accuracy is measured on."
+    )
+    image_shape: tuple[int, int, int] | None = Field(
+        None, description="Channels, height, width of P's images where the zoo does not know them."
+    )
+    image_mean: tuple[float, ...] | None = Field(
+        None, description="Mean of each channel that P's images are normalised with, within 0..1."
+    )
+    image_std: tuple[float, ...] | None = Field(
+        None, description="Deviation of each channel that P's images are normalised with."
+    )
+    code_folder: str = Field(
+        "", description="Folder from which a network of your own is imported; set by the shell."
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of every random number of the run.")
 
     weight_bits: int = Field(
@@ -163,6 +194,26 @@ class RunSettings(BaseModel):
     )
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the training process.")
 
+    @field_validator("image_shape", "image_mean", "image_std", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Numbers as a shell writes them: separated by commas."""
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("image_shape")
+    @classmethod
+    def _check_shape(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        if shape is not None and not all(1 <= size <= 4096 for size in shape):
+            raise ValueError("channels, height and width must be from 1 to 4096.")
+        return shape
+
+    @field_validator("image_std")
+    @classmethod
+    def _check_deviation(cls, std: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if std is not None and not all(value > 0 for value in std):
+            raise ValueError("every channel's deviation must be above 0.")
+        return std
+
     @field_validator("bit_overrides")
     @classmethod
     def _check_bit_overrides(cls, text: str) -> str:
@@ -182,6 +233,11 @@ class RunSettings(BaseModel):
                 "train for more epochs or shorten the warm-up."
             )
         return self
+
+    @property
+    def names_own_code(self) -> bool:
+        """Whether the network is `module:function`, whose loading runs code of the user's."""
+        return ":" in self.network
 
     @property
     def iterations(self) -> int:
@@ -237,26 +293,29 @@ def _range_text(name: str) -> str:
     strict = any(hasattr(c, "lt") for c in info.metadata)
     if info.annotation is bool:
         return "true or false"
+    if info.annotation is str:
+        return "a text"
     if low is None or high is None:
-        return "see its help" if info.annotation is not str else "a text"
+        return "numbers separated by commas, as its help says"
     return f"{kind} from {_plain(low)} to {'below ' if strict else ''}{_plain(high)}"
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first problem of `error` as one sentence: name, value, allowed range."""
+def _sentence(error: ValidationError, values: dict[str, Any]) -> str:
+    """The first problem of `error`, found in `values`: name, value, allowed range."""
     problem = error.errors()[0]
     if not problem["loc"]:
         return str(problem["ctx"]["error"]) if "ctx" in problem else str(problem["msg"])
     name = str(problem["loc"][0])
     field(name)
+    refused = f"{name} = {values[name]!r}"
     if problem["type"] == "value_error":
-        return f"{name} = {problem['input']!r} is not allowed: {problem['ctx']['error']}"
+        return f"{refused} is not allowed: {problem['ctx']['error']}"
     if problem["type"] == "literal_error":
-        return f"{name} = {problem['input']!r} is not allowed; use {problem['ctx']['expected']}."
+        return f"{refused} is not allowed; use {problem['ctx']['expected']}."
     if problem["type"] == "multiple_of":
         factor = problem["ctx"]["multiple_of"]
-        return f"{name} = {problem['input']!r} must be a multiple of {factor}."
-    return f"{name} = {problem['input']!r} is not allowed; it must be {_range_text(name)}."
+        return f"{refused} must be a multiple of {factor}."
+    return f"{refused} is not allowed; it must be {_range_text(name)}."
 
 
 def make_settings(values: dict[str, Any], base: RunSettings | None = None) -> RunSettings:
@@ -269,7 +328,7 @@ def make_settings(values: dict[str, Any], base: RunSettings | None = None) -> Ru
     try:
         return RunSettings.model_validate(merged)
     except ValidationError as error:
-        raise InputError(_sentence(error)) from None
+        raise InputError(_sentence(error, merged)) from None
 
 
 def change_live(settings: RunSettings, changes: dict[str, Any]) -> RunSettings:

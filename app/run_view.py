@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class RunView:
     evaluations: list[Record] = field(default_factory=list)
     changes: list[tuple[int, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    network: dict[str, Any] = field(default_factory=dict)
     images: dict[str, np.ndarray] | None = None
     images_iteration: int = 0
     real: dict[str, np.ndarray] | None = None
@@ -62,6 +64,8 @@ class RunView:
                     f"{name} = {value}" for name, value in record.data["changes"].items()
                 )
                 self.changes.append((record.iteration, text))
+            elif record.kind == RecordKind.NETWORK:
+                self.network = record.data
             elif record.kind == RecordKind.NOTICE:
                 self.notices.append(record.data["text"])
             elif record.kind == RecordKind.IMAGES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, fx, nn
 
@@ -45,14 +47,22 @@ class PenultimateFeatures:
         self._hook.remove()
 
 
+class Images(Protocol):
+    """Normalised images `(N, C, H, W)` that are taken out by their indices."""
+
+    def __getitem__(self, index: Tensor) -> Tensor: ...
+
+
 @torch.inference_mode()
-def real_features(network: fx.GraphModule, images: Tensor, batch: int = 250) -> Tensor:
-    """Penultimate features `(N, D)` of normalised images `(N, C, H, W)`, on the CPU."""
+def real_features(
+    network: fx.GraphModule, images: Images, chosen: Tensor, batch: int = 250
+) -> Tensor:
+    """Penultimate features `(n, D)` of the images with indices `chosen` `(n,)`, on the CPU."""
     tap = PenultimateFeatures(network)
     try:
         parts = []
-        for part in torch.split(images, batch):
-            network(part)
+        for part in torch.split(chosen, batch):
+            network(images[part])
             parts.append(tap.latest().cpu())
         return torch.cat(parts)
     finally:

@@ -147,14 +147,24 @@ def start(
     preset: str = "",
     max_active: int = 1,
     *,
+    own_code: bool = False,
     worker: str = WORKER_MODULE,
 ) -> str:
     """Start a run in a process of its own (module `worker`) and return its id.
 
+    `own_code` allows settings that import a module of the user's: for the shell, never for what
+    came from a web page.
+
     Raises:
-        InputError: `max_active` runs are active, or the folder is not writable.
+        InputError: `max_active` runs are active, the folder is not writable, or the settings
+            name code without `own_code`.
         RunFailed: the process could not be started; the run is shown as failed.
     """
+    if settings.names_own_code and not own_code:
+        raise InputError(
+            f"The network {settings.network} would run code, which only 'python -m adadfq_core "
+            "train --network module:function' may; choose a network of the zoo."
+        )
     store = _opened(root)
     run_id = store.create_run(settings, preset, max_active)
     _launch(store, run_id, settings.threads, worker)

@@ -39,7 +39,8 @@ class RecordKind(StrEnum):
     """Kinds of record in a run's log.
 
     `status` holds {"status", "reason"}; `parameters` holds {"changes": {setting: value}};
-    `notice` is for the reader of the page; the rest is defined by the training loop.
+    `notice` is for the reader of the page; `network` holds what was loaded (see
+    `runs.worker`); the rest is defined by the training loop.
     """
 
     STEP = "step"
@@ -51,6 +52,7 @@ class RecordKind(StrEnum):
     EMBEDDING = "embedding"
     CHECKPOINT = "checkpoint"
     NOTICE = "notice"
+    NETWORK = "network"
 
 
 class CommandKind(StrEnum):

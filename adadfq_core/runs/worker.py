@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -29,9 +30,13 @@ from adadfq_core.settings import change_live
 from adadfq_core.training import checkpoints
 from adadfq_core.training.loop import train
 from adadfq_core.training.trainer import Trainer
-from adadfq_core.zoo.registry import EvaluationData, find, load_evaluation_data, load_network
+from adadfq_core.zoo.evaluation_data import EvaluationData, load_evaluation_data
+from adadfq_core.zoo.formats import ImageFormat
+from adadfq_core.zoo.loading import load_float_network
 
 REAL_SAMPLES = 1000
+# Pictures that could not be read, of which the log keeps the names.
+LISTED_PICTURES = 100
 PAUSE_POLL_SECONDS = 0.03
 LAST_EMBEDDING_SECONDS = 20.0
 # Below the page's server, so that the page stays quick while all cores train.
@@ -53,17 +58,21 @@ class Worker:
         self._steps_left = 0
         self._stop = False
         torch.set_num_threads(info.settings.threads)
-        entry = find(info.settings.network)
-        self._data: EvaluationData = load_evaluation_data(entry)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        loaded = load_float_network(info.settings)
         self._trainer = Trainer(
             info.settings,
-            load_network(entry),
-            entry.images.shape,
-            len(entry.images.classes),
+            loaded.network,
+            loaded.images.shape,
+            len(loaded.images.classes),
             device,
         )
-        self._data = EvaluationData(self._data.images.to(device), self._data.labels.to(device))
+        self._data: EvaluationData | None = None
+        if loaded.data is not None:
+            limit = info.settings.evaluation_images
+            self._data = load_evaluation_data(loaded.data, loaded.images, limit).to(device)
+        if store.latest(run_id, RecordKind.NETWORK) is None:
+            self._tell_what_was_loaded(loaded.images)
         log = store.read(
             run_id, kinds=[RecordKind.PARAMETERS, RecordKind.STEP, RecordKind.EVALUATION]
         ).records
@@ -89,13 +98,45 @@ class Worker:
         self._recorder = Recorder(
             writer,
             self._trainer,
-            entry.images,
+            loaded.images,
             recorded,
             measured,
             steps[-1].data["seconds"] if steps else 0.0,
         )
         self._embedding: EmbeddingService | None = None
+        self._real_labels = np.zeros(0, dtype=np.int64)
         self._embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def _tell_what_was_loaded(self, images: ImageFormat) -> None:
+        """Record the classes, what Q's quantization covers, and the data that measure it."""
+        data = self._data
+        coverage = [asdict(row) for row in self._trainer.players.q.coverage.rows]
+        measured = None
+        if data is not None:
+            measured = {
+                "spec": data.spec,
+                "images": len(data.images),
+                "skipped": list(data.skipped[:LISTED_PICTURES]),
+                "skipped_count": len(data.skipped),
+            }
+        self._writer.append(
+            RecordKind.NETWORK,
+            0,
+            {"classes": list(images.classes), "coverage": coverage, "data": measured},
+        )
+        notices = list(self._trainer.notices)
+        if data is None:
+            notices.append(
+                "No real images were given, so accuracy is not measured and there is no map; "
+                "training needs none."
+            )
+        elif data.skipped:
+            notices.append(
+                f"{len(data.skipped)} of {len(data.skipped) + len(data.images)} pictures could not "
+                f"be read and are left out, the first being {data.skipped[0]}."
+            )
+        for text in notices:
+            self._writer.append(RecordKind.NOTICE, 0, {"text": text})
 
     def run(self) -> None:
         """Play until the end or a stop; the caller sets the final state."""
@@ -164,18 +205,22 @@ class Worker:
         iteration = self._trainer.iteration
         if self._paused:
             self._recorder.drain()
+        if self._data is None:
+            return
         if self._embedding is None:
             # After the first point is out: the page shows life before the embedding is prepared.
             self._writer.flush()
-            self._embedding = self._start_embedding()
+            self._embedding = self._start_embedding(self._data)
         if iteration % self._trainer.settings.embed_every == 0 or self._trainer.finished:
             features, labels, adaptability = self._recorder.recent_samples()
             self._embedded[iteration] = (labels, adaptability)
             self._embedding.submit_transform(iteration, features)
 
-    def _start_embedding(self) -> EmbeddingService:
+    def _start_embedding(self, data: EvaluationData) -> EmbeddingService:
         service = EmbeddingService(cache_folder() / "embedding", ProjectionSettings())
-        features = real_features(self._trainer.players.p, self._data.images[:REAL_SAMPLES])
+        chosen = data.spread(REAL_SAMPLES)
+        self._real_labels = data.labels.cpu()[chosen].numpy()
+        features = real_features(self._trainer.players.p, data.images, chosen)
         service.submit_fit(features.numpy())
         return service
 
@@ -198,7 +243,7 @@ class Worker:
             return
         for event in self._embedding.poll():
             if isinstance(event, Fitted):
-                labels = self._data.labels[:REAL_SAMPLES].cpu().numpy()[event.rows]
+                labels = self._real_labels[event.rows]
                 self._writer.append(
                     RecordKind.EMBEDDING,
                     self._trainer.iteration,

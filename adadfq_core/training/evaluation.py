@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,17 @@ from torch import Tensor, nn
 EVALUATION_BATCH = 250
 
 
+class Images(Protocol):
+    """Normalised images `(N, C, H, W)` that are taken out by slices, as a tensor's are."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice) -> Tensor: ...
+
+
 @torch.inference_mode()
 def predictions(
-    network: nn.Module, images: Tensor, between_batches: Callable[[], None] | None = None
+    network: nn.Module, images: Images, between_batches: Callable[[], None] | None = None
 ) -> Tensor:
     """Most likely class `(N,)` of each normalised image `(N, C, H, W)`.
 
@@ -21,8 +30,8 @@ def predictions(
             alive; an exception from it ends the evaluation.
     """
     parts = []
-    for batch in torch.split(images, EVALUATION_BATCH):
-        parts.append(network(batch).argmax(1))
+    for start in range(0, len(images), EVALUATION_BATCH):
+        parts.append(network(images[start : start + EVALUATION_BATCH]).argmax(1))
         if between_batches is not None:
             between_batches()
     return torch.cat(parts)
@@ -30,7 +39,7 @@ def predictions(
 
 def top1(
     network: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     between_batches: Callable[[], None] | None = None,
 ) -> float:

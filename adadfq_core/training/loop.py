@@ -8,7 +8,7 @@ from typing import Protocol
 from adadfq_core.game.step import Outcome
 from adadfq_core.training.evaluation import top1
 from adadfq_core.training.trainer import Trainer
-from adadfq_core.zoo.registry import EvaluationData
+from adadfq_core.zoo.evaluation_data import EvaluationData
 
 
 class Observer(Protocol):
@@ -30,12 +30,12 @@ class Observer(Protocol):
         """Called when a checkpoint is due."""
 
 
-def train(trainer: Trainer, data: EvaluationData, observer: Observer) -> None:
+def train(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> None:
     """Play all remaining iterations of `trainer`.
 
     P and the calibrated Q are measured at the end of the warm-up, Q then every
     `evaluate_every` iterations and at the end. Checkpoints come after evaluations, so that a
-    resumed run owes none.
+    resumed run owes none. Without `data` nothing is measured.
     """
     while not trainer.finished:
         observer.before_iteration()
@@ -47,8 +47,10 @@ def train(trainer: Trainer, data: EvaluationData, observer: Observer) -> None:
             observer.checkpoint()
 
 
-def evaluate_if_due(trainer: Trainer, data: EvaluationData, observer: Observer) -> None:
+def evaluate_if_due(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> None:
     """Measure what is due after the iteration that `trainer` has just played."""
+    if data is None:
+        return
     done = trainer.iteration - trainer.settings.warmup_iterations
     due: list[str] = []
     if done == 0:

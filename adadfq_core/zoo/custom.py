@@ -11,6 +11,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def _import_module(where: str) -> ModuleType:
 
 def _import_file(where: str) -> ModuleType:
     path = Path(where).expanduser().absolute()
-    if not path.is_file():
+    if not os.path.isfile(path):  # where Path.is_file fails on a name that is too long
         raise InputError(f"There is no file {where}; check the path, {_EXAMPLE}.")
     _search_first(path.parent)
     # The prefix keeps a user's json.py from taking the place of Python's own module.
@@ -111,7 +112,8 @@ def _import_file(where: str) -> ModuleType:
 
 def _function(module: ModuleType, where: str, name: str) -> Callable[[], object]:
     """The function `name` of `module`, which can be called without arguments."""
-    if not hasattr(module, name):
+    # A module may answer for its names with code of its own.
+    if not _run(f"Importing {where}", lambda: hasattr(module, name)):
         functions = [
             public
             for public, value in vars(module).items()

@@ -12,7 +12,7 @@ from adadfq_core.zoo import class_names
 from adadfq_core.zoo.downloads import Checksum
 from adadfq_core.zoo.entry import Progress, ZooEntry, fetched, silent
 from adadfq_core.zoo.formats import ImageFormat
-from adadfq_core.zoo.state_dicts import fill, read_state
+from adadfq_core.zoo.weights import load_weights
 
 NAME = "efficientnet-lite0"
 _CHECKSUM = Checksum("sha256", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
@@ -94,5 +94,7 @@ def _build() -> nn.Module:
 
 def _load() -> nn.Module:
     path = fetched(_PackagedWeights())
+    network = _build()
     # The package's own loader would run code that the file may hold.
-    return fill(_build(), read_state(path), path)
+    load_weights(network, path)
+    return network.eval()

@@ -18,7 +18,7 @@ from adadfq_core.zoo import class_names
 from adadfq_core.zoo.downloads import Checksum, Download
 from adadfq_core.zoo.entry import Progress, ZooEntry, fetched, silent
 from adadfq_core.zoo.formats import ImageFormat
-from adadfq_core.zoo.state_dicts import fill, read_state
+from adadfq_core.zoo.weights import fill, read_weights
 
 PREFIX = "pytorchcv/"
 URL = "https://github.com/osmr/imgclsmob"
@@ -126,7 +126,8 @@ def _images(short_name: str) -> tuple[str, ImageFormat]:
         return dataset, ImageFormat((3, 32, 32), classes, *_CIFAR)
     size, scale = 224, 0.875
     if short_name not in PAPER_TOP1:
-        size, scale = _table()[short_name].size, _table()[short_name].scale
+        facts = _table()[short_name]
+        size, scale = facts.size, facts.scale
     return "ImageNet-1k", ImageFormat(
         (3, size, size), class_names.imagenet(), *_IMAGENET, resize=math.ceil(size / scale)
     )
@@ -180,5 +181,6 @@ def _load(short_name: str, weights: _Weights) -> nn.Module:
     network = _build(short_name)
     known = network.state_dict()
     # As the package does: some files hold tensors that only training needs.
-    state = {key: tensor for key, tensor in read_state(path).items() if key in known}
-    return fill(network, state, path)
+    state = {name: value for name, value in read_weights(path).items() if name in known}
+    fill(network, state, path)
+    return network.eval()

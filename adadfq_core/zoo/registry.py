@@ -1,19 +1,15 @@
-"""Finding a named network P, loading it with the data set that measures it."""
+"""Finding a named network P."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import NoReturn
 
-from torch import Tensor, nn
-
 from adadfq_core.errors import InputError
 from adadfq_core.zoo import efficientnet_lite, pytorchcv_zoo, torchvision_zoo
 from adadfq_core.zoo.bundled import BUNDLED
-from adadfq_core.zoo.data import open_data
 from adadfq_core.zoo.entry import ZooEntry
 
 _FAMILIES: dict[str, ModuleType] = {
@@ -59,34 +55,3 @@ def _refuse(name: str, known: tuple[str, ...]) -> NoReturn:
         f"Unknown network '{name}'{guess}; choose one of {', '.join(BUNDLED)}, "
         f"{efficientnet_lite.NAME}, {families} (see 'python -m adadfq_core zoo list')."
     )
-
-
-def load_network(entry: ZooEntry) -> nn.Module:
-    """P with its trained weights, in evaluation mode on the CPU.
-
-    Raises:
-        InputError: the weights are not to be had, altered or do not fit.
-    """
-    return entry.load()
-
-
-@dataclass(frozen=True)
-class EvaluationData:
-    """Labelled real images: normalised floats `(N, C, H, W)` and classes `(N,)`."""
-
-    images: Tensor
-    labels: Tensor
-
-
-def load_evaluation_data(entry: ZooEntry) -> EvaluationData:
-    """The test images of the entry's data set. They serve accuracy and pictures, never training.
-
-    Raises:
-        InputError: the entry brings no data set, or it is missing, altered or damaged.
-    """
-    if entry.data is None:
-        raise InputError(
-            f"{entry.name} brings no test images of {entry.dataset}; name a data set of your own."
-        )
-    found = open_data(entry.data, entry.images)
-    return EvaluationData(entry.images.normalise(found.pixels), found.labels)

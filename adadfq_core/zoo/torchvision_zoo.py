@@ -16,7 +16,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.zoo.downloads import Checksum, Download
 from adadfq_core.zoo.entry import ZooEntry, fetched
 from adadfq_core.zoo.formats import ImageFormat, Interpolation
-from adadfq_core.zoo.state_dicts import fill, read_state
+from adadfq_core.zoo.weights import fill, read_weights
 
 PREFIX = "torchvision/"
 OFFERED = (
@@ -34,6 +34,12 @@ OFFERED = (
 # first step turns ImageNet's usual normalisation into this one, which is given directly instead.
 _AUXILIARY = ("googlenet", "inception_v3")
 _AUXILIARY_WEIGHTS = ("AuxLogits.", "aux1.", "aux2.")
+# The files of DenseNet and the vision transformers are from when their layers had other names.
+_RENAMED = (
+    (re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12])\."), r"\1\2."),
+    (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
+    (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+)
 _HALF = (0.5, 0.5, 0.5)
 _OWN_LICENCES = {"https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0"}
 
@@ -113,15 +119,16 @@ def _build(short_name: str) -> nn.Module:
 def _load(short_name: str, download: Download) -> nn.Module:
     path = fetched(download)
     network = _build(short_name)
-    state = read_state(path)
-    for key in list(state):
-        if short_name in _AUXILIARY and key.startswith(_AUXILIARY_WEIGHTS):
-            del state[key]
-        elif short_name.startswith("densenet"):
-            state[_densenet_key(key)] = state.pop(key)
-    return fill(network, state, path)
+    weights = {
+        _todays_name(name): value
+        for name, value in read_weights(path).items()
+        if not name.startswith(_AUXILIARY_WEIGHTS)
+    }
+    fill(network, weights, path)
+    return network.eval()
 
 
-def _densenet_key(key: str) -> str:
-    """Today's name of a weight: the files are from when layers had names such as `norm.1`."""
-    return re.sub(r"(\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key)
+def _todays_name(name: str) -> str:
+    for old, new in _RENAMED:
+        name = old.sub(new, name)
+    return name

@@ -12,6 +12,7 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
 from adadfq_core.settings import RunSettings, field, metadata
+from app.panels.network import CHOICES, network_panel
 
 FIXED = ("weight_bits", "activation_bits")
 LIVE = ("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q")
@@ -28,6 +29,8 @@ def show_settings(settings: RunSettings) -> None:
     """Put `settings` into the widgets; call it before they are drawn."""
     for name in (*FIXED, *LIVE):
         st.session_state[_key(name)] = _offered(name, getattr(settings, name))
+    for name in CHOICES:
+        st.session_state[_key(name)] = getattr(settings, name)
 
 
 def _offered(name: str, value: float) -> float:
@@ -37,7 +40,7 @@ def _offered(name: str, value: float) -> float:
 
 
 def _chosen() -> dict[str, Any]:
-    return {name: st.session_state[_key(name)] for name in (*FIXED, *LIVE)}
+    return {name: st.session_state[_key(name)] for name in (*CHOICES, *FIXED, *LIVE)}
 
 
 def start_settings() -> RunSettings:
@@ -61,11 +64,19 @@ def _send(root: Path, run_id: str | None, name: str) -> None:
 
 
 def _use_preset() -> None:
-    show_settings(preset_settings(st.session_state["preset"]))
+    kept = {name: st.session_state[_key(name)] for name in CHOICES}
+    show_settings(preset_settings(st.session_state["preset"], kept))
+
+
+def keep_over_pages() -> None:
+    """Write every setting back: a widget that was not drawn loses its value."""
+    for name in (*CHOICES, *FIXED, *LIVE):
+        st.session_state[_key(name)] = st.session_state[_key(name)]
 
 
 def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
     """Draw the sidebar; live settings of an active run are sent when they change."""
+    network_panel(active)
     st.selectbox(
         "Preset",
         list(PRESETS),

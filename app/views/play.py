@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,13 +14,13 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.runs import RunInfo, RunStatus
-from adadfq_core.zoo.registry import find
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.losses import losses_figure
 from app.charts.margin import margin_figure
 from app.components.live_chart import live_chart
 from app.panels import controls
+from app.panels.coverage import coverage_table, coverage_title
 from app.panels.samples import samples_html
 from app.run_view import RunView, newest
 
@@ -115,14 +116,21 @@ def progress(view: RunView) -> None:
         column.metric(name, shown)
 
 
+def accuracy_title(data: dict[str, Any] | None) -> str:
+    """Heading of the accuracy's chart: on how many real images it is measured."""
+    if data is None:
+        return "Top-1 is not measured: no real images were given"
+    return f"Top-1 on {data['images']:,} real images"
+
+
 def panels(view: RunView) -> None:
     """All live panels of a run."""
     info = view.info
-    classes = find(info.settings.network).images.classes
+    classes = view.network["classes"]
     in_force = runs.current_settings(view.root, view.run_id)
     left, right = st.columns(2)
     with left:
-        st.markdown("##### Top-1 on the 10,000 real test images")
+        st.markdown(f"##### {accuracy_title(view.network['data'])}")
         iterations, accuracy = view.top1_q()
         figure = accuracy_figure(
             iterations,
@@ -153,8 +161,8 @@ def panels(view: RunView) -> None:
             "and the map."
         )
         st.html(samples_html(view.images, classes))
-    for notice in view.notices:
-        st.info(notice)
+    with st.expander(coverage_title(view.network["coverage"])):
+        st.dataframe(coverage_table(view.network["coverage"]), hide_index=True)
 
 
 def held_view(run_id: str) -> RunView | None:
@@ -182,9 +190,7 @@ def page() -> None:
         controls.show_settings(runs.current_settings(root, info.run_id))
         st.session_state["shown_run"] = info.run_id
     else:
-        # A widget that was not drawn loses its value; writing it back keeps it over pages.
-        for name in (*controls.FIXED, *controls.LIVE):
-            st.session_state[f"setting_{name}"] = st.session_state[f"setting_{name}"]
+        controls.keep_over_pages()
     active = info is not None and info.active
     with st.sidebar:
         controls.settings_panel(root, info.run_id if info else None, active)
@@ -212,6 +218,8 @@ def page() -> None:
             else:
                 view.refresh()
             progress(view)
+            for notice in view.notices:
+                st.info(notice)
             if view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
                 panels(view)

@@ -14,23 +14,26 @@ from adadfq_core.training.trainer import Trainer
 
 IMAGE = (3, 64, 64)
 CLASSES = 7
-# Number of layers with weights, counted from the papers' tables and torchvision's modules.
-NETWORKS = {
-    "resnet18": 21,
-    "mobilenet_v3_small": 54,
-    "shufflenet_v2_x1_0": 57,
-    "efficientnet_b0": 82,
-    "vgg11_bn": 11,
-    "densenet121": 121,
-    "regnet_y_400mf": 104,
-}
+NETWORKS = [
+    "resnet18",
+    "mobilenet_v3_small",
+    "shufflenet_v2_x1_0",
+    "efficientnet_b0",
+    "vgg11_bn",
+    "densenet121",
+    "regnet_y_400mf",
+]
 
 
-def make_trainer(name: str) -> Trainer:
+def build(name: str) -> nn.Module:
     from torchvision import models
 
     torch.manual_seed(0)
     network: nn.Module = models.get_model(name, weights=None, num_classes=CLASSES)
+    return network
+
+
+def make_trainer(name: str) -> Trainer:
     settings = make_settings(
         {
             "epochs": 2,
@@ -41,14 +44,15 @@ def make_trainer(name: str) -> Trainer:
             "latent_dim": 8,
         }
     )
-    return Trainer(settings, network, IMAGE, CLASSES, torch.device("cpu"))
+    return Trainer(settings, build(name), IMAGE, CLASSES, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_quantize_play_save_and_reload(name: str, tmp_path: Path) -> None:
     trainer = make_trainer(name)
     coverage = trainer.players.q.coverage
-    layers = [m for m in trainer.players.p.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = sum(isinstance(m, nn.Conv2d | nn.Linear) for m in build(name).modules())
+    assert len(coverage.layers) == coverage.weighted_layers == layers
     assert trainer.notices == []
     for _ in range(2):
         assert torch.isfinite(trainer.play().scalars).all()

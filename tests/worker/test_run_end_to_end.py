@@ -67,7 +67,8 @@ def test_run_is_paused_stepped_changed_and_stopped(tmp_path: Path) -> None:
 def _small_run(root: Path, **changes: int) -> str:
     small = {
         **{"epochs": 5, "iterations_per_epoch": 6, "warmup_epochs": 1, "batch": 8, "threads": 1},
-        **{"generator_width": 16, "embed_every": 1000, "checkpoint_every": 7, **changes},
+        **{"generator_width": 16, "embed_every": 1000, "checkpoint_every": 7},
+        **{"evaluation_images": 500, **changes},
     }
     return runs.start(root, preset_settings("interactive", small))
 
@@ -130,6 +131,7 @@ def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
     done = _shell(
         *("train", "--epochs", "6", "--set", "warmup_epochs=2", "--json"),
         *("--set", "iterations_per_epoch=40", "--set", "evaluate_every=80"),
+        *("--set", "evaluation_images=2000"),
         *("--run-dir", str(tmp_path / "runs")),
     )
     assert done.returncode == 0, done.stderr

@@ -136,6 +136,7 @@ def test_targets_of_another_form(target: str) -> None:
         (".own_net:build", "'.own_net' is not the name of a module"),
         ("folder/own_net:build", "The file in 'folder/own_net' must end in .py"),
         ("folder/own_net.py:build", "There is no file folder/own_net.py; check the path"),
+        (f"{'a' * 300}.py:build", "aaa.py; check the path"),
         ("own_net:biuld", "own_net has no function biuld; did you mean build"),
         ("own_net:xyz", "own_net has no function xyz; did you mean build or build_wide or"),
         ("own_empty:build", "own_empty has no function build; it defines no function at all."),
@@ -168,6 +169,7 @@ def test_what_cannot_be_imported_is_named(write: Write, target: str, words: str)
             3,
             "ValueError: in_channels must be divisible by groups",
         ),
+        ("def __getattr__(name):\n    raise OSError('no disk')\n", 2, "OSError: no disk."),
         ("import json\ndef build():\n    json.loads('{')\n", 3, "JSONDecodeError: Expecting"),
     ],
 )

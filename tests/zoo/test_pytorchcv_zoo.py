@@ -11,7 +11,7 @@ import torch
 from adadfq_core.errors import InputError
 from adadfq_core.zoo import pytorchcv_zoo
 from adadfq_core.zoo.downloads import Checksum
-from adadfq_core.zoo.registry import find, load_network
+from adadfq_core.zoo.registry import find
 
 PAPER = {
     "resnet20_cifar10": ("CIFAR-10", (3, 32, 32), 10, 93.89),
@@ -112,7 +112,7 @@ def test_loading_an_archive_with_a_tensor_too_many(
     with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
         archive.write(tmp_path / "weights.pth", name)
     monkeypatch.setattr(pytorchcv_zoo, "URL", tmp_path.as_uri())
-    loaded = load_network(entry)
+    loaded = entry.load()
     assert entry.weights.is_here() and not loaded.training
     assert all(torch.equal(value, state[key]) for key, value in loaded.state_dict().items())
     assert [path.name for path in (tmp_path / "home" / "models").iterdir()] == [name]

@@ -12,8 +12,9 @@ from adadfq_core.errors import InputError
 from adadfq_core.training.evaluation import top1
 from adadfq_core.zoo.assets import faults
 from adadfq_core.zoo.bundled import BUNDLED
+from adadfq_core.zoo.evaluation_data import load_evaluation_data
 from adadfq_core.zoo.formats import ImageFormat
-from adadfq_core.zoo.registry import find, load_evaluation_data, load_network, names
+from adadfq_core.zoo.registry import find, names
 
 
 def test_the_bundled_files_are_intact() -> None:
@@ -74,16 +75,11 @@ def test_weights_that_are_not_there_yet(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("adadfq_core.zoo.bundled.ASSETS", tmp_path)
     assert not find("cifar10-resnet20").weights.is_here()
     with pytest.raises(InputError, match=r"cifar10-resnet20\.safetensors are missing; .*zoo train"):
-        load_network(find("cifar10-resnet20"))
+        find("cifar10-resnet20").load()
 
 
 def test_the_stated_accuracy_is_the_card_s() -> None:
     assert find("fashion-resnet20").top1 == 94.78
-
-
-def test_a_network_without_test_images() -> None:
-    with pytest.raises(InputError, match=r"brings no test images of ImageNet-1k; name a data set"):
-        load_evaluation_data(find("torchvision/resnet18"))
 
 
 def test_resnet20_has_twenty_layers() -> None:
@@ -118,10 +114,10 @@ def test_values_beyond_black_and_white_clip() -> None:
 
 def accuracy(count: int) -> float:
     entry = find("fashion-resnet20")
-    network = load_network(entry)
+    network = entry.load()
     assert not network.training
-    data = load_evaluation_data(entry)
-    assert data.images.shape == (10_000, 1, 28, 28) and data.labels.shape == (10_000,)
+    data = load_evaluation_data("fashion-mnist", entry.images, None)
+    assert data.images.pixels.shape == (10_000, 1, 28, 28) and data.labels.shape == (10_000,)
     assert data.labels.bincount().tolist() == [1000] * 10
     return top1(network, data.images[:count], data.labels[:count])
 

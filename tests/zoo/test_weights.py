@@ -1,16 +1,8 @@
 from __future__ import annotations
 
-import argparse
-import collections
 import io
-import os
-import pathlib
-import pickle
-import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,337 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from weight_samples import State, message, same, save, small
 
-from adadfq_core.errors import InputError
 from adadfq_core.training.evaluation import top1
-from adadfq_core.zoo.weights import fit_names, head_classes, load_weights, read_weights
-
-State = dict[str, Tensor]
-
-
-def small(classes: int = 10, width: int = 2, blocks: int = 1, seed: int = 1) -> ResNet:
-    torch.manual_seed(seed)
-    return ResNet(blocks, classes, width)
-
-
-@pytest.fixture
-def trained() -> ResNet:
-    return small()
-
-
-@pytest.fixture
-def state(trained: ResNet) -> State:
-    return trained.state_dict()
-
-
-def save(content: object, path: Path, zipped: bool = True) -> Path:
-    torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    return path
-
-
-def same(found: State, expected: State) -> bool:
-    return found.keys() == expected.keys() and all(
-        torch.equal(found[name], expected[name]) for name in expected
-    )
-
-
-def message(action: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        action()
-    text = str(caught.value)
-    assert text.endswith(".") and "\n" not in text and "\033" not in text and len(text) < 900
-    return text
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".th", ".bin", ".ckpt", ".PTH", ".safetensors"])
-def test_every_suffix(tmp_path: Path, state: State, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
-    if suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        save(state, path)
-    assert same(read_weights(path), state)
-
-
-def test_the_old_format_of_torch(tmp_path: Path, state: State) -> None:
-    assert same(read_weights(save(state, tmp_path / "a.pth", zipped=False)), state)
-
-
-def test_parameters_come_as_plain_tensors(tmp_path: Path, trained: ResNet) -> None:
-    weights = read_weights(save(dict(trained.named_parameters()), tmp_path / "a.pt"))
-    assert weights and not any(value.requires_grad for value in weights.values())
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize(
-    ("name", "raw", "words"),
-    [
-        ("a.pth", b"", r"a\.pth is empty \(0 bytes\)"),
-        ("a.safetensors", b"", r"a\.safetensors is empty \(0 bytes\)"),
-        ("a.safetensors", b"rubbish!" * 9, "not a readable safetensors file"),
-        ("a.pth", b"rubbish", "cut off, damaged or not written by torch.save"),
-        ("a.pth", pickle.dumps({"a": [1.0]}, protocol=4), "not written by torch.save"),
-        ("a.pth", b"PK\x03\x04", "cut off, damaged or not written by torch.save"),
-        ("a.h5", b"x", r"must end in \.safetensors, \.pth, \.pt, \.th, \.bin or \.ckpt"),
-        ("a.bin", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        ("a.pth", b"\n<!DOCTYPE html><html>", "a web page, not weights"),
-    ],
-)
-def test_what_is_no_weight_file_is_named(tmp_path: Path, name: str, raw: bytes, words: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(raw)
-    with pytest.raises(InputError, match=words):
-        read_weights(path)
-    message(lambda: read_weights(path))
-
-
-def test_missing_files_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"There is no file .*a\.pth; check the path\."):
-        read_weights(tmp_path / "a.pth")
-    (tmp_path / "b.pth").mkdir()
-    for folder in (tmp_path, tmp_path / "b.pth"):
-        with pytest.raises(InputError, match="is a folder; give the weight file"):
-            read_weights(folder)
-
-
-@pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
-def test_a_file_cut_anywhere_is_refused(tmp_path: Path, state: State, kind: str) -> None:
-    path = tmp_path / ("a.safetensors" if kind == "safetensors" else "a.pth")
-    if kind == "safetensors":
-        save_file(state, path)
-    else:
-        save({"args": argparse.Namespace(lr=0.1), "model": state}, path, zipped=kind == "zip")
-    whole = path.read_bytes()
-    for cut in [1, 7, 8, 100, *range(500, len(whole), len(whole) // 15), len(whole) - 1]:
-        path.write_bytes(whole[:cut])
-        assert str(path) in message(lambda: read_weights(path))
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_flipped_bytes_never_end_in_another_error(tmp_path: Path) -> None:
-    path = save({"args": argparse.Namespace(lr=0.1), "w": torch.zeros(2)}, tmp_path / "a.pth")
-    whole = path.read_bytes()
-    for position in range(0, len(whole), 3):
-        data = bytearray(whole)
-        data[position] ^= 0xFF
-        path.write_bytes(data)
-        try:
-            read_weights(path)
-        except InputError:
-            continue
-
-
-@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
-def test_torchscript_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.pt"
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(nn.Linear(2, 3)), buffer)
-    path.write_bytes(buffer.getvalue())
-    with pytest.raises(InputError, match=r"TorchScript archive.*script\.state_dict\(\)"):
-        read_weights(path)
-
-
-@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("nested", [True, False])
-def test_a_whole_network_is_told(
-    tmp_path: Path, trained: ResNet, zipped: bool, nested: bool
-) -> None:
-    best = torch.tensor(90.0)
-    content = {"model": trained, "best": best, "epoch": 3} if nested else trained
-    path = save(content, tmp_path / "a.pt", zipped)
-    with pytest.raises(InputError, match=r"whole pickled network.*network\.state_dict\(\)"):
-        read_weights(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({}, "holds no tensors; save its weights"),
-        ({"epoch": 3, "note": "x"}, "holds no tensors; save its weights"),
-        ([torch.zeros(2)], "holds one list, not tensors by name"),
-        (torch.zeros(2), "holds one Tensor, not tensors by name"),
-        ({"w": np.zeros(2)}, "beside objects of the class numpy.*_reconstruct, which are not read"),
-    ],
-)
-def test_files_without_weights(tmp_path: Path, content: object, words: str) -> None:
-    path = save(content, tmp_path / "a.pth")
-    with pytest.raises(InputError, match=words):
-        read_weights(path)
-    message(lambda: read_weights(path))
-
-
-def test_an_empty_safetensors_file(tmp_path: Path) -> None:
-    save_file({}, tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match="holds no tensors"):
-        read_weights(tmp_path / "a.safetensors")
-
-
-@pytest.mark.parametrize("nested", [True, False])
-def test_an_optimizer_is_told(tmp_path: Path, trained: ResNet, nested: bool) -> None:
-    optimizer = torch.optim.Adam(trained.parameters())
-    trained(torch.zeros(2, 3, 8, 8)).sum().backward()
-    optimizer.step()
-    content = optimizer.state_dict()
-    path = save({"optimizer": content} if nested else content, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="an optimizer's state and no network's weights"):
-        read_weights(path)
-
-
-# --- classes that the safe mode does not know ----------------------------------------------------
-
-
-class Options(dict):  # type: ignore[type-arg]
-    """Options as many training programs keep them: a dictionary with attributes."""
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize(
-    "extra",
-    [
-        argparse.Namespace(lr=0.1, path=pathlib.PurePosixPath("/data")),
-        Options(lr=0.1, inner=Options(a=[1])),
-        collections.defaultdict(list, a=[1]),
-        collections.deque([1, 2], maxlen=3),
-        {"mean": np.float64(0.5), "history": np.arange(3)},
-        {pathlib.PurePosixPath("a"): 1},
-        argparse.Namespace,
-        print,
-    ],
-    ids=lambda extra: type(extra).__name__,
-)
-def test_weights_beside_foreign_objects(
-    tmp_path: Path, state: State, extra: object, zipped: bool
-) -> None:
-    before = set(torch.serialization.get_safe_globals())
-    path = save({"args": extra, "state_dict": state, "again": extra}, tmp_path / "a.th", zipped)
-    assert same(read_weights(path), state)
-    assert set(torch.serialization.get_safe_globals()) == before
-
-
-def test_many_files_at_once(tmp_path: Path, state: State) -> None:
-    path = save({"args": argparse.Namespace(lr=0.1), "state_dict": state}, tmp_path / "a.th")
-    results: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(same(read_weights(path), state)))
-        for _ in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [True] * 6
-
-
-class Call:
-    """Pickles as a call, which an ordinary unpickler makes."""
-
-    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return self.call
-
-
-def payloads(marker: Path) -> dict[str, object]:
-    return {
-        "exec": Call(exec, f"open({str(marker)!r}, 'w')"),
-        "eval": Call(eval, f"open({str(marker)!r}, 'w')"),
-        "open": Call(open, str(marker), "w"),
-        "getattr": Call(getattr, Call(__import__, "os"), "system"),
-        "subprocess": Call(subprocess.call, ["touch", str(marker)]),
-        "path": Call(pathlib.Path.touch, marker),
-        "os.system": Call(os.system, f"touch {marker}"),
-        "os.mkdir": Call(os.mkdir, str(marker)),
-    }
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("name", payloads(Path("unused")))
-def test_no_code_of_a_file_runs(tmp_path: Path, state: State, name: str, zipped: bool) -> None:
-    marker = tmp_path / "marker"
-    path = save({"a": payloads(marker)[name], "state_dict": state}, tmp_path / "a.pth", zipped)
-    if name.startswith("os."):
-        assert f"asks for {os.name}.{name[3:]}, which" in message(lambda: read_weights(path))
-    elif name == "path":  # a call of what a call returned
-        assert "safe mode forbids" in (text := message(lambda: read_weights(path)))
-        assert "needs code of the program that wrote it (builtins.getattr, pathlib.Path" in text
-    else:
-        assert same(read_weights(path), state)
-    assert not marker.exists()
-
-
-def test_the_payloads_are_live(tmp_path: Path) -> None:
-    """Without the safe mode each of them leaves its mark: the test above tests something."""
-    for name, payload in payloads(tmp_path / "marker").items():
-        if name != "getattr":
-            torch.load(save(payload, tmp_path / "a.pth"), weights_only=False)
-            marker = tmp_path / "marker"
-            assert marker.exists(), name
-            marker.rmdir() if marker.is_dir() else marker.unlink()
-
-
-def test_what_stays_unreadable_names_the_class(tmp_path: Path) -> None:
-    content = {"a": Call(collections.defaultdict, list), "b": torch.zeros(1)}
-    assert same(read_weights(save(content, tmp_path / "a.pth")), {"b": torch.zeros(1)})
-    # A stand-in for a function that should make a tensor has no values to give.
-    content = {"a": Call(torch._utils._rebuild_parameter, Call(np.zeros, 2), True, {})}
-    text = message(lambda: read_weights(save(content, tmp_path / "a.pth")))
-    assert "needs code of the program that wrote it (numpy.zeros)" in text
-
-
-# --- nested weights ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "nest",
-    ["state_dict", "model", "model_state_dict", "net", "network", "weights", "params", "ema", "xy"],
-)
-def test_nested_weights(tmp_path: Path, state: State, nest: str) -> None:
-    for content in (
-        {nest: state},
-        {"epoch": 3, "loss": torch.tensor(0.5), "acc": torch.tensor(1.0), nest: state},
-        {"checkpoint": {nest: state, "epoch": 3}},
-    ):
-        assert same(read_weights(save(content, tmp_path / "a.pth")), state)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("state_dict", "ema"),
-        ("model", "model_ema"),
-        ("xy", "state_dict_ema"),
-        ("state_dict", "model"),
-        ("model", "xy"),
-    ],
-)
-def test_which_of_two_nested_weights(tmp_path: Path, state: State, first: str, second: str) -> None:
-    other = small(seed=2).state_dict()
-    for content in ({first: state, second: other}, {second: other, first: state}):
-        assert same(read_weights(save(content, tmp_path / "a.pth")), state)
-
-
-def test_optimizer_and_small_tensors_beside_the_weights(tmp_path: Path, trained: ResNet) -> None:
-    optimizer = torch.optim.SGD(trained.parameters(), lr=0.1, momentum=0.9)
-    trained(torch.zeros(2, 3, 8, 8)).sum().backward()
-    optimizer.step()
-    content = {
-        "optimizer": optimizer.state_dict(),
-        "normalisation": {"mean": torch.zeros(3), "std": torch.ones(3)},
-        "mine": trained.state_dict(),
-    }
-    assert same(read_weights(save(content, tmp_path / "a.pth")), trained.state_dict())
-
-
-def test_endless_nesting(tmp_path: Path, state: State) -> None:
-    loop: dict[str, Any] = {"state_dict": state}
-    loop["self"] = loop
-    assert same(read_weights(save(loop, tmp_path / "a.pth")), state)
-
+from adadfq_core.zoo.weights import fit_names, load_weights, read_weights
 
 # --- names ---------------------------------------------------------------------------------------
 
@@ -552,20 +217,92 @@ def test_values_that_are_no_plain_numbers(
 # --- the number of classes -----------------------------------------------------------------------
 
 
+class Named(nn.Module):
+    """A module that holds parameters of any names and shapes."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            *parts, last = name.split(".")
+            place: nn.Module = self
+            for part in parts:
+                if part not in place._modules:
+                    place.add_module(part, nn.Module())
+                place = place.get_submodule(part)
+            place.register_parameter(last, nn.Parameter(torch.zeros(shape)))
+
+
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("shapes", "head"),
     [
-        ({"conv.weight": (4, 3, 3, 3), "fc.weight": (7, 4), "fc.bias": (7,)}, 7),
-        ({"classifier.0.weight": (9, 4), "classifier.3.weight": (6, 9)}, 6),
-        ({"head.weight": (5, 4), "stages.0.shortcut.0.weight": (8, 4, 1, 1)}, 5),
-        ({"model.head.fc.weight": (5, 4), "model.stages.0.fc1.weight": (8, 4)}, 5),
-        ({"classifier.1.weight": (5, 4, 1, 1), "features.squeeze.weight": (2, 4, 1, 1)}, 5),
+        ({"conv.weight": (4, 3, 3, 3), "fc.weight": (7, 4), "fc.bias": (7,)}, "fc"),
+        ({"classifier.0.weight": (9, 4), "classifier.3.weight": (6, 9)}, "classifier.3"),
+        ({"head.weight": (5, 4), "stages.0.shortcut.0.weight": (8, 4, 1, 1)}, "head"),
+        ({"features.squeeze.weight": (2, 4, 1, 1), "last.weight": (5, 4, 1, 1)}, "last"),
+        ({"weight": (5, 4), "bias": (5,)}, ""),
         ({"a.weight": (4, 3, 3, 3), "b.weight": (4,)}, None),
-        ({}, None),
     ],
 )
-def test_head_classes(names: dict[str, tuple[int, ...]], expected: int | None) -> None:
-    assert head_classes({name: torch.zeros(shape) for name, shape in names.items()}) == expected
+def test_weights_for_another_number_of_classes(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], head: str | None
+) -> None:
+    changed = next(reversed(shapes)).rpartition(".")[0] if head is None else head
+    other = {
+        name: (shape[0] + 90, *shape[1:]) if name.rpartition(".")[0] == changed else shape
+        for name, shape in shapes.items()
+    }
+    text = refused(Named(shapes), Named(other).state_dict(), tmp_path / "a.pth")
+    if head is None:
+        assert "these are the weights of a network of another width" in text
+    else:
+        classes = shapes[f"{head}.weight".removeprefix(".")][0]
+        assert f"the file has {classes + 90} classes, the network has {classes}; choose a" in text
+
+
+# --- networks that ask for the version of their weights ---------------------------------------
+
+
+@pytest.fixture
+def mnasnet() -> Callable[[], nn.Module]:
+    models = pytest.importorskip("torchvision.models", reason="MNASNet comes from torchvision")
+    return lambda: models.MNASNet(0.1, num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "version"), [(".pth", 1), (".pth", 2), (".pth", None), (".safetensors", None)]
+)
+def test_mnasnet(
+    tmp_path: Path, mnasnet: Callable[[], nn.Module], suffix: str, version: int | None
+) -> None:
+    state = mnasnet().state_dict()
+    state._metadata[""] = {} if version is None else {"version": version}
+    path = tmp_path / f"a{suffix}"
+    save(state, path) if suffix == ".pth" else save_file(state, path)
+    network = mnasnet()
+    load_weights(network, path)
+    assert same(network.state_dict(), state)
+
+
+def test_mnasnet_of_another_size_is_refused(
+    tmp_path: Path, mnasnet: Callable[[], nn.Module]
+) -> None:
+    state = mnasnet().state_dict()
+    state["layers.0.weight"] = torch.zeros(32, 3, 3, 3)
+    assert "of another shape (layers.0.weight" in refused(mnasnet(), state, tmp_path / "a.pth")
+
+
+def test_extra_state_of_a_network_stays_its_own(tmp_path: Path) -> None:
+    class Extra(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"kept": 1}
+
+        def set_extra_state(self, state: dict[str, int]) -> None:
+            assert state == {"kept": 1}
+
+    trained = Extra(2, 3)
+    network = Extra(2, 3)
+    load_weights(network, save(trained.state_dict(), tmp_path / "a.pth"))
+    assert torch.equal(network.weight, trained.weight)
 
 
 # --- a public network ----------------------------------------------------------------------------
@@ -584,7 +321,6 @@ def test_public_weights_load(shared_folder: Path) -> None:
         network = build()
         load_weights(network, path)
         weights = read_weights(path)
-        assert head_classes(weights) == 10
         assert same(
             network.state_dict() | {n.removeprefix("module."): v for n, v in weights.items()},
             network.state_dict(),
@@ -614,12 +350,10 @@ def public_accuracy(shared_folder: Path, count: int, path: Path) -> float:
 
 
 def test_accuracy_of_wrapped_public_weights(shared_folder: Path, tmp_path: Path) -> None:
-    clean = public_weights(shared_folder, 20)
-    bare = {name.removeprefix("module."): value for name, value in read_weights(clean).items()}
-    accuracy = public_accuracy(shared_folder, 500, clean)
-    assert 76 < accuracy < 87
+    weights = read_weights(public_weights(shared_folder, 20))
+    bare = {name.removeprefix("module."): value for name, value in weights.items()}
     wrapped = {f"model._orig_mod.module.{name}": value for name, value in bare.items()}
-    assert public_accuracy(shared_folder, 500, save(wrapped, tmp_path / "a.pt")) == accuracy
+    assert 76 < public_accuracy(shared_folder, 300, save(wrapped, tmp_path / "a.pt")) < 87
 
 
 @pytest.mark.slow

@@ -11,17 +11,19 @@ import torch
 
 from adadfq_core.errors import InputError
 from adadfq_core.zoo.data.decoding import SUFFIXES
+from adadfq_core.zoo.data.labels import in_order
 from adadfq_core.zoo.data.pixels import Picture, Source
 
 _HELD_OUT = frozenset({"val", "valid", "validation", "test"})
 
 
 def open_folder(folder: Path) -> Source:
-    """The pictures of `folder`'s class folders, at any depth, in torchvision's order.
+    """The pictures of `folder`'s class folders, at any depth.
 
-    The sorted names of the class folders are the classes. Hidden files and files without a
-    picture's suffix are not pictures. A folder of nothing but splits (`train`, `val`, `test`)
-    stands for its only one beside `train`.
+    The names of the class folders are the classes: sorted as in torchvision, but as numbers where
+    all are numbers. Links to folders are followed, to each folder once in a class. Hidden files and
+    files without a picture's suffix are not pictures. A folder of nothing but splits (`train`,
+    `val`, `test`) stands for its only one beside `train`.
 
     Raises:
         InputError: no class folders, an empty one, splits of which none is the obvious one, or a
@@ -37,7 +39,7 @@ def open_folder(folder: Path) -> Source:
 
 
 def _subfolders(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return in_order(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
 
 
 def _chosen_split(folder: Path) -> Path:
@@ -80,7 +82,12 @@ def _labelled(folder: Path) -> Source:
 
 def _pictures(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for root, folders, files in os.walk(folder, onerror=_raise):
+    seen: set[str] = set()  # a link may lead back to a folder above it
+    for root, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        if os.path.realpath(root) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(root))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(root, name) for name in sorted(files) if _is_picture(name)]
     return found

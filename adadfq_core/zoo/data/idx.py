@@ -35,7 +35,8 @@ def read_idx(path: Path) -> np.ndarray:
         if path.suffix == ".gz":
             raw = gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"Cannot read {path}: {error}; restore the file and try again.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read {path} ({reason}); restore the original file.") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UNSIGNED_BYTE:
         raise InputError(f"{path} is not an IDX file of unsigned bytes; restore the original file.")
     rank = raw[3]

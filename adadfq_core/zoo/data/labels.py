@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from adadfq_core.errors import InputError
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Class names sorted; as numbers where all are decimal numbers, so that 10 comes after 9."""
+    found = sorted(names)
+    return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
 
 
 def check_labels(

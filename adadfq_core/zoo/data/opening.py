@@ -63,15 +63,16 @@ def open_data(spec: str, images: ImageFormat, limit: int | None = None) -> Label
 def _find(spec: str) -> Source:
     if spec in NAMED:
         return NAMED[spec]()
-    path = Path(os.path.expanduser(spec))
-    if spec and os.path.isdir(path):
+    where = os.path.expanduser(spec)
+    path = Path(where)
+    if os.path.isdir(where):
         prefixes = idx.splits(path)
         return idx.open_folder(path, prefixes) if prefixes else folders.open_folder(path)
-    if os.path.isfile(path) and path.suffix.lower() == ".parquet":
+    if os.path.isfile(where) and path.suffix.lower() == ".parquet":
         from adadfq_core.zoo.data.parquet import open_file  # pyarrow is slow to import
 
         return open_file(path)
-    state = "is of an unknown kind" if spec and os.path.exists(path) else "does not exist"
+    state = "is of an unknown kind" if os.path.exists(where) else "does not exist"
     raise InputError(f"The data set '{spec}' {state}; use {KINDS}.")
 
 
@@ -119,6 +120,6 @@ def _allocate(spec: str, count: int, shape: tuple[int, int, int]) -> Tensor:
         raise InputError(
             f"The {count:,} pictures of {spec} take {needed / 2**30:.1f} GiB at "
             f"{' x '.join(map(str, shape))}, and {free / 2**30:.1f} GiB are free; set a limit of "
-            f"{count * free // (2 * needed):,} pictures."
+            f"{max(1, count * free // (2 * needed)):,} pictures."
         )
     return torch.empty((count, *shape), dtype=torch.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,9 @@ from pyarrow import parquet, types
 from torch import Tensor
 
 from adadfq_core.errors import InputError
+from adadfq_core.zoo.data.labels import in_order
 from adadfq_core.zoo.data.pixels import Picture, Source
 
-IMAGE_COLUMNS = ("image", "img", "picture", "photo", "images", "jpg", "jpeg", "png")
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "y")
 _BATCH_ROWS = 64
 _BUFFER_BYTES = 1 << 20  # without a buffer pyarrow holds a row group's whole column
 
@@ -28,7 +28,7 @@ _BUFFER_BYTES = 1 << 20  # without a buffer pyarrow holds a row group's whole co
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
             f"Cannot read {path} as a Parquet file ({reason}); restore the original file."
@@ -38,9 +38,9 @@ def _reading(path: Path) -> Iterator[None]:
 def open_file(path: Path) -> Source:
     """The data set of a Parquet file; its pictures are read in small batches.
 
-    The picture column is one named in `IMAGE_COLUMNS`, else the only one that can be, and holds
-    bytes, paths, or Hugging Face's structs `{bytes, path}`; paths start at the file's folder. The
-    label column is the first of `LABEL_COLUMNS`, with whole numbers or with names, which are
+    The picture column has one of `_PICTURES.names`, or else is the only one that holds bytes. It
+    holds bytes, paths, or Hugging Face's structs `{bytes, path}`; paths start at the file's folder.
+    The label column has one of `_LABELS.names` and holds whole numbers, or names, which are
     sorted. Class names are the metadata's `classes` (comma separated) or Hugging Face's.
 
     Raises:
@@ -49,9 +49,9 @@ def open_file(path: Path) -> Source:
     with _reading(path):
         file = parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
-        image = _find_column(path, schema, IMAGE_COLUMNS, _may_be_picture, "pictures", alone=True)
-        label = _find_column(path, schema, LABEL_COLUMNS, _may_be_label, "labels", alone=False)
-        column = file.read(columns=[label]).column(label)
+        image = _find_column(path, schema, _PICTURES)
+        label = _find_column(path, schema, _LABELS)
+        column = file.read(columns=[label]).column(0)  # by its place: names may occur twice
         if column.null_count:
             row = column.to_pylist().index(None)
             raise InputError(f"Row {row} of {path} has no {label}; remove the rows without one.")
@@ -65,29 +65,8 @@ def open_file(path: Path) -> Source:
     return Source(labels, classes, read)
 
 
-def _find_column(
-    path: Path,
-    schema: pa.Schema,
-    names: tuple[str, ...],
-    suits: Callable[[pa.DataType], bool],
-    purpose: str,
-    *,
-    alone: bool,
-) -> str:
-    """Name of the first of `names` (in any case), or of the only suitable column if `alone`."""
-    suitable = [field.name for field in schema if suits(field.type)]
-    for wanted in names:
-        for name in suitable:
-            if name.lower() == wanted:
-                return str(name)
-    coded = [name for name in suitable if not types.is_string(schema.field(name).type)]
-    if alone and len(coded) == 1:
-        return str(coded[0])
-    columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    raise InputError(
-        f"{path} has the columns {columns}, and none is known as that of the {purpose}; name it "
-        f"{' or '.join(names[:3])}."
-    )
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if types.is_dictionary(kind) else kind
 
 
 def _may_be_picture(kind: pa.DataType) -> bool:
@@ -97,8 +76,6 @@ def _may_be_picture(kind: pa.DataType) -> bool:
 
 
 def _may_be_label(kind: pa.DataType) -> bool:
-    if types.is_dictionary(kind):
-        kind = kind.value_type
     return types.is_integer(kind) or _is_text(kind)
 
 
@@ -115,25 +92,71 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
+@dataclass(frozen=True)
+class _Role:
+    """What a column is for, its usual names (the preferred first) and what it must hold."""
+
+    purpose: str
+    names: tuple[str, ...]
+    suits: Callable[[pa.DataType], bool]
+    content: str
+
+
+_PICTURES = _Role(
+    "pictures",
+    ("image", "img", "picture", "photo", "images", "jpg", "jpeg", "png"),
+    _may_be_picture,
+    "coded pictures as bytes, or their paths",
+)
+_LABELS = _Role(
+    "labels",
+    ("label", "labels", "fine_label", "class", "target", "category", "y"),
+    _may_be_label,
+    "whole numbers or names",
+)
+
+
+def _find_column(path: Path, schema: pa.Schema, role: _Role) -> str:
+    """Name of the suitable column that is called as `role` says, in any case, or stands out."""
+    kinds: dict[str, pa.DataType] = {field.name: _value_type(field.type) for field in schema}
+    named = [name for usual in role.names for name in kinds if name.lower() == usual]
+    suitable = [name for name in named if role.suits(kinds[name])]
+    if suitable:
+        return suitable[0]
+    coded = [name for name, kind in kinds.items() if _may_be_picture(kind) and not _is_text(kind)]
+    if role is _PICTURES and len(coded) == 1:
+        return coded[0]
+    if named:
+        raise InputError(
+            f"The column {named[0]} of {path} holds {kinds[named[0]]}; convert it to "
+            f"{role.content}."
+        )
+    columns = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
+    raise InputError(
+        f"It cannot be told which column of {path} holds the {role.purpose} (there is {columns}); "
+        f"name it {' or '.join(role.names[:3])}."
+    )
+
+
 def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...]:
     metadata = schema.metadata or {}
     if b"classes" in metadata:
-        return tuple(name.strip() for name in metadata[b"classes"].decode().split(","))
+        names = metadata[b"classes"].decode(errors="replace").split(",")
+        return tuple(name.strip() for name in names)
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return tuple(str(name) for name in features[label]["names"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 
 def _numbered(column: pa.ChunkedArray, classes: tuple[str, ...]) -> tuple[Tensor, tuple[str, ...]]:
     """int64 `(N,)` and the class names; labels that are names are numbered in sorted order."""
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = column.cast(_value_type(column.type))
     if types.is_integer(column.type):
         return torch.tensor(column.cast(pa.int64()).to_numpy()), classes
     values = column.to_pylist()
-    names = sorted(set(values))
+    names = in_order(set(values))
     number = {name: index for index, name in enumerate(names)}
     return torch.tensor([number[value] for value in values]), tuple(names)
 

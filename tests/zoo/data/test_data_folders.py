@@ -37,6 +37,50 @@ def test_the_order_is_torchvisions(tmp_path: Path) -> None:
         assert np.array_equal(pixels.permute(1, 2, 0).numpy(), np.asarray(image))
 
 
+def test_names_that_are_numbers_count_as_numbers(tmp_path: Path) -> None:
+    names = tuple(str(number) for number in range(11))
+    fill(tmp_path, names, count=1)
+    for network in ((), tuple("abcdefghijk")):
+        data = open_data(str(tmp_path), image_format(classes=network))
+        assert data.classes == names
+        assert levels(data) == [10 * number for number in range(11)]
+        assert data.labels.tolist() == list(range(11))
+    fill(tmp_path, ("x",), count=1)
+    assert open_data(str(tmp_path), image_format(classes=())).classes[:3] == ("0", "1", "10")
+
+
+def test_names_in_any_writing(tmp_path: Path) -> None:
+    data = open_data(str(fill(tmp_path / "Bilder ä", ("Ärger", "日本"))), image_format(classes=()))
+    assert data.classes == ("Ärger", "日本") and levels(data) == [0, 1, 10, 11]
+
+
+def test_links_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "pets", count=1)
+    other = fill(tmp_path / "other", ("more",), count=3)
+    (folder / "cat" / "more").symlink_to(other / "more")
+    (folder / "cat" / "again").symlink_to(other / "more")
+    (folder / "dog" / "above").symlink_to(folder / "dog")
+    (folder / "dog" / "circle.png").symlink_to(folder / "dog" / "circle.png")
+    (folder / "dog" / "gone.png").symlink_to(folder / "nothing.png")
+    data = open_data(str(folder), image_format())
+    assert data.labels.tolist() == [0, 0, 0, 0, 1, 2]
+    assert [text.partition(": ")[2] for text in data.skipped] == [
+        "Too many levels of symbolic links",
+        "No such file or directory",
+    ]
+
+
+def test_without_read_permission(guarded_folder: Path) -> None:
+    folder = fill(guarded_folder / "pets")
+    unreadable = folder / "cat" / "0.png"
+    unreadable.chmod(0)
+    data = open_data(str(folder), image_format())
+    assert data.skipped == (f"{unreadable}: Permission denied",) and data.found == 6
+    (folder / "dog").chmod(0)
+    with pytest.raises(InputError, match=r"Cannot list .*dog \(Permission denied\); allow its"):
+        open_data(str(folder), image_format())
+
+
 def test_what_is_no_picture_is_passed_over(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "read me.txt").write_text("notes")

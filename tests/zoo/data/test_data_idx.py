@@ -37,10 +37,10 @@ def test_round_trip(tmp_path: Path, values: np.ndarray, name: str) -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     path = tmp_path / "a.gz"
-    with pytest.raises(InputError, match=r"Cannot read .*a\.gz"):
+    with pytest.raises(InputError, match=r"Cannot read .*a\.gz \(No such file or directory\); re"):
         read_idx(path)
     path.write_bytes(idx(values))
-    with pytest.raises(InputError, match=r"Cannot read .*a\.gz"):
+    with pytest.raises(InputError, match=r"Cannot read .*a\.gz \(Not a gzipped file .*\); restore"):
         read_idx(path)
     whole = gzip.compress(idx(values))
     for cut in (1, 5, len(whole) // 2, len(whole) - 1):

@@ -13,10 +13,9 @@ import pytest
 from picture_samples import image_format, noise, plain, write_picture
 
 from adadfq_core.errors import InputError
+from adadfq_core.zoo.class_names import CIFAR10
 from adadfq_core.zoo.data import open_data
 from adadfq_core.zoo.fashion_mnist import CLASS_NAMES
-
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +60,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("a", "b"):
         write_picture(tmp_path / "pets" / name / "0.png", noise())
     assert open_data("~/pets", image_format(classes=())).found == 2
+    assert open_data("~/pets/", image_format(classes=())).found == 2
 
 
 def test_more_than_the_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +72,9 @@ def test_more_than_the_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match=r"The 100 pictures .*3 x 8 x 8.* set a limit of 30 pic"):
         open_data(str(tmp_path), image_format(classes=()))
     assert open_data(str(tmp_path), image_format(classes=()), 30).found == 30
+    free.available = 1
+    with pytest.raises(InputError, match=r"set a limit of 1 pictures\.$"):
+        open_data(str(tmp_path), image_format(classes=()))
 
 
 def test_fashion_mnist_needs_no_download() -> None:
