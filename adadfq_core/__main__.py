@@ -11,6 +11,7 @@ import typer
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.shell.doctor import doctor
+from adadfq_core.shell.evaluate import evaluate
 from adadfq_core.shell.runs import runs_commands
 from adadfq_core.shell.train import train
 from adadfq_core.shell.zoo import zoo_commands
@@ -22,6 +23,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 application.command()(train)
+application.command("eval")(evaluate)
 application.command()(doctor)
 application.add_typer(runs_commands, name="runs")
 application.add_typer(zoo_commands, name="zoo")

@@ -74,6 +74,11 @@ PRESETS = {
             "The paper's CIFAR protocol, unchanged (section 4.1): 400 epochs of 200 iterations.",
             {},
         ),
+        Preset(
+            "paper-imagenet",
+            "The paper's ImageNet protocol (section 4.1): longer warm-up, T 5, smaller steps of Q.",
+            {"temperature": 5.0, "warmup_epochs": 50, "lr_q": 1e-5},
+        ),
     )
 }
 

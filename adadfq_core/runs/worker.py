@@ -32,7 +32,7 @@ from adadfq_core.training.loop import train
 from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.evaluation_data import EvaluationData, load_evaluation_data
 from adadfq_core.zoo.formats import ImageFormat
-from adadfq_core.zoo.loading import load_float_network
+from adadfq_core.zoo.loading import load_float_network, unnamed_classes
 
 REAL_SAMPLES = 1000
 # Pictures that could not be read, of which the log keeps the names.
@@ -110,6 +110,9 @@ class Worker:
     def _tell_what_was_loaded(self, images: ImageFormat) -> None:
         """Record the classes, what Q's quantization covers, and the data that measure it."""
         data = self._data
+        classes = images.classes
+        if data is not None and classes == unnamed_classes(len(classes)):
+            classes = data.classes or classes
         coverage = [asdict(row) for row in self._trainer.players.q.coverage.rows]
         measured = None
         if data is not None:
@@ -122,7 +125,7 @@ class Worker:
         self._writer.append(
             RecordKind.NETWORK,
             0,
-            {"classes": list(images.classes), "coverage": coverage, "data": measured},
+            {"classes": list(classes), "coverage": coverage, "data": measured},
         )
         notices = list(self._trainer.notices)
         if data is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
-from adadfq_core.settings import RunSettings, make_settings, parse_assignment
+from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
 
 POLL_SECONDS = 0.5
 
@@ -24,41 +24,14 @@ def _bits(text: str) -> dict[str, str]:
     return {"weight_bits": parts[0].strip(), "activation_bits": parts[1].strip()}
 
 
-def _checked(settings: RunSettings) -> RunSettings:
-    """`settings` with places made absolute, after what can be checked at once was checked."""
-    from adadfq_core.zoo.registry import find
-
-    changes: dict[str, Any] = {}
-    if settings.names_own_code:
-        changes["code_folder"] = settings.code_folder or str(Path.cwd())
-    else:
-        find(settings.network)
-    if settings.weights and not Path(settings.weights).is_file():
-        raise InputError(f"There is no weights file {settings.weights}; check its path.")
-    place = Path(settings.data).expanduser()
-    if settings.data and place.exists():
-        changes["data"] = str(place.absolute())
-    return make_settings(changes, settings)
-
-
 def train(
     preset: Annotated[str, typer.Option(help="Named settings to start from.")] = DEFAULT_PRESET,
-    network: Annotated[
-        str | None,
-        typer.Option(help="A name of the zoo, or module:function of your own (its code runs)."),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="P's weights: .safetensors, .pth, .th or .pt.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Labelled real images that measure accuracy, or none."),
-    ] = None,
+    network: Network = None,
+    weights: Weights = None,
+    data: Data = None,
     bits: Annotated[str | None, typer.Option(help="W,A: weight and activation bits.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, warm-up included.")] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, repeatable.")
-    ] = None,
+    assignments: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Folder that keeps runs [default: in ADADFQ_HOME].")
@@ -68,13 +41,11 @@ def train(
     """Quantize a network without its data; Ctrl-C stops the run, which can be resumed."""
     from adadfq_core import runs
 
-    changes: dict[str, Any] = dict(parse_assignment(text) for text in assignments or [])
+    changes = assigned(
+        assignments, network=network, weights=weights, data=data, epochs=epochs, seed=seed
+    )
     changes |= _bits(bits) if bits is not None else {}
-    named = {"network": network, "data": data, "epochs": epochs, "seed": seed}
-    changes |= {name: value for name, value in named.items() if value is not None}
-    if weights is not None:
-        changes["weights"] = str(weights.expanduser().absolute())
-    settings = _checked(preset_settings(preset, changes))
+    settings = checked(preset_settings(preset, changes))
     root = (run_dir or runs_folder()).expanduser().absolute()
     run_id = runs.start(root, settings, preset, own_code=True)
     try:

@@ -103,6 +103,36 @@ def show(network: Name) -> None:
         typer.echo(f"{name}\t{value}")
 
 
+@zoo_commands.command("coverage")
+def coverage(
+    network: Name,
+    bits: Annotated[
+        str, typer.Option(help="Bits by name pattern, e.g. first=8,last=8,layer3.*=4.")
+    ] = "",
+) -> None:
+    """Tell what of a network would be quantized, and what not and why; needs no weights."""
+    import torch
+
+    from adadfq_core.bit_overrides import parse_bit_overrides
+    from adadfq_core.quant import quantize
+    from adadfq_core.settings import make_settings
+    from adadfq_core.zoo.registry import find
+
+    entry = find(network)
+    defaults = make_settings({})
+    q = quantize(
+        entry.build().eval(),
+        defaults.weight_bits,
+        defaults.activation_bits,
+        torch.zeros(2, *entry.images.shape),
+        parse_bit_overrides(bits),
+    )
+    for row in q.coverage.rows:
+        shown = row.reason if row.bits is None else f"{row.bits} bits"
+        typer.echo(f"{row.name}\t{row.operation}\t{row.part}\t{shown}")
+    typer.echo(str(q.coverage), err=True)
+
+
 @zoo_commands.command("fetch")
 def fetch(network: Name) -> None:
     """Download a network's trained weights, or check those that are here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,19 +36,21 @@ class EvaluationData:
     Attributes:
         images: normalised floats `(N, C, H, W)` when taken out.
         labels: classes `(N,)`.
+        classes: the data set's names of the classes; empty where it has none.
         spec: the data set as a user names it (see `zoo.data`).
         skipped: what could not be read, "<path or row>: <reason>" each.
     """
 
     images: NormalisedPixels
     labels: Tensor
+    classes: tuple[str, ...]
     spec: str
     skipped: Sequence[str] = ()
 
     def to(self, device: torch.device) -> EvaluationData:
         """The same on `device`."""
         images = NormalisedPixels(self.images.pixels.to(device), self.images.format)
-        return EvaluationData(images, self.labels.to(device), self.spec, self.skipped)
+        return replace(self, images=images, labels=self.labels.to(device))
 
     def spread(self, count: int) -> Tensor:
         """Indices of `count` images (or all) at equal distances: sorted data keep their classes."""
@@ -64,4 +66,4 @@ def load_evaluation_data(spec: str, images: ImageFormat, limit: int | None) -> E
     """
     found = open_data(spec, images, limit)
     pixels = NormalisedPixels(found.pixels, images)
-    return EvaluationData(pixels, found.labels, spec, found.skipped)
+    return EvaluationData(pixels, found.labels, found.classes, spec, found.skipped)

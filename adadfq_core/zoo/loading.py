@@ -63,8 +63,13 @@ def _own_network(settings: RunSettings) -> FloatNetwork:
     channels = settings.image_shape[0]
     unnamed = ImageFormat(settings.image_shape, (), (0.0,) * channels, (1.0,) * channels)
     images = _replaced(unnamed, settings)
-    names = tuple(f"class {index}" for index in range(_number_of_classes(network, settings)))
+    names = unnamed_classes(_number_of_classes(network, settings))
     return FloatNetwork(network, replace(images, classes=names), _data(settings, None))
+
+
+def unnamed_classes(count: int) -> tuple[str, ...]:
+    """Names for `count` classes of which nothing but their number is known."""
+    return tuple(f"class {index}" for index in range(count))
 
 
 def _number_of_classes(network: nn.Module, settings: RunSettings) -> int:

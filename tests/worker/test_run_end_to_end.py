@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from adadfq_core import runs
+from adadfq_core.errors import InputError
 from adadfq_core.presets import preset_settings
 from adadfq_core.runs import RecordKind, RunStatus
 
@@ -176,3 +178,86 @@ def test_doctor_finds_everything_intact() -> None:
     done = _shell("doctor")
     assert done.returncode == 0, done.stderr
     assert "bundled files\tintact" in done.stdout
+
+
+OWN_NETWORK = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(6, 3, 3, 3) / 5)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x, aux=False):
+        if aux:
+            return x
+        return self.head(F.relu(F.conv2d(x, self.kernel)).mean((2, 3)))
+
+def build():
+    torch.manual_seed(0)
+    return Own()
+"""
+
+
+def _pictures(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("circle", "line", "square"):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = random.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    (folder / "line" / "broken.png").write_bytes(b"not a picture")
+
+
+@pytest.mark.parametrize("data", ["pictures", "none"])
+def test_a_network_of_ones_own_without_batchnorm_from_the_shell(
+    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_network.py").write_text(OWN_NETWORK)
+    _pictures(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(runs.__file__).parents[2]))
+    root = tmp_path / "runs"
+    done = _shell(
+        *("train", "--network", "own_network:build", "--data", data, "--json"),
+        *("--epochs", "3", "--set", "warmup_epochs=1", "--set", "iterations_per_epoch=4"),
+        *("--set", "image_shape=3,9,7", "--set", "batch=4", "--set", "embed_every=1000"),
+        *("--set", "bit_overrides=head=7", "--run-dir", str(root)),
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    measured = result["top1_q_last"] is not None
+    assert measured == (data == "pictures") == (result["top1_p"] is not None)
+    records = runs.read(root, result["run_id"]).records
+    (network,) = [r.data for r in records if r.kind == RecordKind.NETWORK]
+    bits = {row["name"]: row["bits"] for row in network["coverage"] if row["part"] != "input"}
+    assert bits == {"kernel": 3, "head": 7, "relu": 3}
+    notices = [r.data["text"] for r in records if r.kind == RecordKind.NOTICE]
+    assert any("no BatchNorm" in text and "gamma is forced to 0" in text for text in notices)
+    steps = [r.data for r in records if r.kind == RecordKind.STEP]
+    assert all(step["loss_bns"] == 0 for step in steps)
+    if data == "pictures":
+        assert network["classes"] == ["circle", "line", "square"]
+        assert network["data"]["images"] == 12 and network["data"]["skipped_count"] == 1
+        assert any("1 of 13 pictures" in text and "broken.png" in text for text in notices)
+    else:
+        assert network["data"] is None
+        assert any("accuracy is not measured" in text for text in notices)
+
+
+def test_code_of_a_users_own_is_for_the_shell_alone(tmp_path: Path) -> None:
+    settings = preset_settings("interactive", {"network": "os:getcwd"})
+    with pytest.raises(InputError, match="os:getcwd would run code"):
+        runs.start(tmp_path / "runs", settings)
+
+
+def test_eval_measures_p_alone(tmp_path: Path) -> None:
+    done = _shell("eval", "--set", "evaluation_images=500")
+    assert done.returncode == 0, done.stderr
+    figures = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert float(figures["top1"]) > 92 and figures["images"] == "500"
+    done = _shell("eval", "--network", "torchvision/resnet18", "--weights", "nowhere.pth")
+    assert done.returncode == 2 and "no weights file" in done.stderr

@@ -84,7 +84,7 @@ def test_one_number_for_each_channel() -> None:
 def test_pixels_are_normalised_as_they_are_taken_out() -> None:
     images = find("cifar10-resnet20").images
     pixels = torch.randint(256, (7, 3, 32, 32), dtype=torch.uint8)
-    data = EvaluationData(NormalisedPixels(pixels, images), torch.arange(7), "here")
+    data = EvaluationData(NormalisedPixels(pixels, images), torch.arange(7), (), "here")
     assert len(data.images) == 7
     assert torch.equal(data.images[2:5], images.normalise(pixels[2:5]))
     chosen = data.spread(3)

@@ -94,3 +94,12 @@ def test_exit_codes(
         main()
     assert (exit_code.value.code or 0) == code
     assert words in capfd.readouterr().err.replace("\n", " ")
+
+
+def test_coverage_tells_what_stays_in_float() -> None:
+    lines = output("coverage", "fashion-resnet20", "--bits", "first=8,head=7").splitlines()
+    rows = {(name, part): told for name, _, part, told in (line.split("\t") for line in lines)}
+    assert rows["stem.0", "weights"] == "8 bits"
+    assert rows["head", "weights"] == "7 bits"
+    assert rows["stages.2.2.relu2", "activation"] == "4 bits"
+    assert rows["stem.0", "input"] == "it reads the images, which stay in float"
