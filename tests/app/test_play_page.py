@@ -7,9 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 from adadfq_core import runs
+from adadfq_core.zoo.registry import find
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
@@ -53,9 +55,73 @@ def test_start_makes_a_run_with_the_chosen_settings_and_stop_ends_it(
         assert info.settings.activation_bits == 3
         assert _button(page, "Start").disabled
     finally:
-        runs.stop(root, info.run_id)
-        # Reading a run reaps its process, so that none is left to other tests.
-        deadline = time.monotonic() + 60
-        while psutil.Process().children() and time.monotonic() < deadline:
-            runs.refresh(root)
-            time.sleep(0.1)
+        _end(root, info.run_id)
+
+
+def _end(root: Path, run_id: str) -> None:
+    runs.stop(root, run_id)
+    # Reading a run reaps its process, so that none is left to other tests.
+    deadline = time.monotonic() + 60
+    while psutil.Process().children() and time.monotonic() < deadline:
+        runs.refresh(root)
+        time.sleep(0.1)
+
+
+def _captions(page: AppTest) -> str:
+    return " | ".join(caption.value for caption in page.caption)
+
+
+def test_the_chosen_network_tells_what_it_is_and_where_its_weights_are(page: AppTest) -> None:
+    assert "Fashion-MNIST · 1×28×28 · 10 classes · top-1 94.78 % · MIT" in _captions(page)
+    page.selectbox(key="setting_network").select("torchvision/resnet18").run()
+    assert not page.exception
+    assert "ImageNet-1k · 3×224×224 · 1000 classes · top-1 69.76 %" in _captions(page)
+    assert "not on this machine yet" in _captions(page)
+    assert not _button(page, "Download weights").disabled
+
+
+def test_what_is_chosen_for_the_network_goes_into_the_run_and_stays_with_the_preset(
+    page: AppTest, tmp_path: Path
+) -> None:
+    page.text_input(key="setting_data").set_value("none")
+    page.text_input(key="setting_bit_overrides").set_value("first=8,last=8").run()
+    page.selectbox(key="preset").select("paper-cifar").run()
+    _button(page, "Start").click().run()
+    root = tmp_path / "runs"
+    (info,) = runs.list_runs(root)
+    try:
+        assert not page.exception
+        assert (info.settings.data, info.settings.bit_overrides) == ("none", "first=8,last=8")
+        assert info.settings.weight_bits == 4
+        assert page.selectbox(key="setting_network").disabled
+    finally:
+        _end(root, info.run_id)
+
+
+def test_a_bad_override_is_refused_before_anything_starts(page: AppTest, tmp_path: Path) -> None:
+    page.text_input(key="setting_bit_overrides").set_value("first").run()
+    _button(page, "Start").click().run()
+    assert "bit_overrides = 'first' is not allowed" in page.error[0].value
+    assert runs.list_runs(tmp_path / "runs") == []
+
+
+def test_a_fitting_upload_becomes_the_weights_and_can_be_given_up(
+    page: AppTest, tmp_path: Path
+) -> None:
+    other = tmp_path / "grey.safetensors"
+    save_file(find("fashion-resnet20").build().state_dict(), other)
+    page.file_uploader[0].upload(other.name, other.read_bytes()).run()
+    assert not page.exception
+    assert "Weights: grey.safetensors" in _captions(page)
+    stored = Path(page.session_state["setting_weights"])
+    assert stored.read_bytes() == other.read_bytes()
+    _button(page, "Use the zoo's weights").click().run()
+    assert page.session_state["setting_weights"] == ""
+
+
+def test_an_upload_for_another_architecture_is_refused(page: AppTest, tmp_path: Path) -> None:
+    other = tmp_path / "colour.safetensors"
+    save_file(find("cifar10-resnet20").build().state_dict(), other)
+    page.file_uploader[0].upload(other.name, other.read_bytes()).run()
+    assert "colour.safetensors does not hold this network's weights" in page.error[0].value
+    assert page.session_state["setting_weights"] == ""
