@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from adadfq_core.game.step import SCALARS
 from adadfq_core.runs import Record, RecordKind, RunInfo
 from adadfq_core.runs.summary import Summary, summarize
 
+# Numbers of every iteration, beside its own.
+SERIES = ("ms", "seconds", "lr_g", "lr_q", *SCALARS)
 RECENT_SAMPLES = 512
 # Iterations that must be there before the time left is estimated.
 FIRST_ESTIMATE = 20
@@ -30,7 +33,7 @@ class RunView:
     info: RunInfo
     cursor: int = 0
     steps: dict[str, list[float]] = field(
-        default_factory=lambda: {name: [] for name in ("iteration", "ms", "seconds", *SCALARS)}
+        default_factory=lambda: {name: [] for name in ("iteration", *SERIES)}
     )
     h_prime: list[float] = field(default_factory=list)
     evaluations: list[Record] = field(default_factory=list)
@@ -79,9 +82,9 @@ class RunView:
 
     def _add_step(self, record: Record) -> None:
         self.steps["iteration"].append(record.iteration)
-        for name in self.steps:
-            if name != "iteration":
-                self.steps[name].append(record.data[name])
+        for name in SERIES:
+            # Runs of an earlier version lack some.
+            self.steps[name].append(record.data.get(name, math.nan))
         self.h_prime = (self.h_prime + record.data["h_prime"])[-RECENT_SAMPLES:]
 
     @property

@@ -19,7 +19,17 @@ from adadfq_core.game.objectives import (
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 
-SCALARS = ("loss_g", "loss_margin", "loss_ds", "loss_as", "loss_bns", "loss_q", "h_prime_mean")
+SCALARS = (
+    "loss_g",
+    "loss_margin",
+    "loss_ds",
+    "loss_as",
+    "loss_bns",
+    "loss_q",
+    "h_prime_mean",
+    "grad_norm_g",
+    "grad_norm_q",
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,8 @@ class Outcome:
         labels: `(B,)`, the classes asked of G.
         p_logits, q_logits: `(B, C)`, before either player moved.
         h_prime: `(B,)`, H' of each sample.
-        scalars: `(len(SCALARS),)` in the order of `SCALARS`; losses in nats.
+        scalars: `(len(SCALARS),)` in the order of `SCALARS`; losses in nats, gradients' Euclidean
+            norms over all parameters of a player (0 for a Q that did not move).
     """
 
     images: Tensor
@@ -54,10 +65,16 @@ class Outcome:
     scalars: Tensor
 
 
-def _move(optimizer: torch.optim.Optimizer, loss: Tensor, *, keep_graph: bool) -> list[Tensor]:
+def _gradients(optimizer: torch.optim.Optimizer, loss: Tensor, *, keep_graph: bool) -> list[Tensor]:
     """Gradients of `loss` for the optimizer's parameters alone."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     return list(torch.autograd.grad(loss, parameters, retain_graph=keep_graph))
+
+
+def _norm(gradients: list[Tensor]) -> Tensor:
+    """Euclidean norm of all `gradients` taken together, a scalar."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 def _apply(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> None:
@@ -99,12 +116,16 @@ def play_iteration(
     loss_g = loss_margin + settings.beta * loss_bal + settings.gamma * loss_bns
     loss_q = quantized_network_loss(p_logits, q_logits, settings.temperature)
 
-    gradients_g = _move(players.optimizer_g, loss_g, keep_graph=train_q)
+    gradients_g = _gradients(players.optimizer_g, loss_g, keep_graph=train_q)
+    norm_g, norm_q = _norm(gradients_g), torch.zeros_like(loss_q)
     if train_q:
-        _apply(players.optimizer_q, _move(players.optimizer_q, loss_q, keep_graph=False))
+        gradients_q = _gradients(players.optimizer_q, loss_q, keep_graph=False)
+        norm_q = _norm(gradients_q)
+        _apply(players.optimizer_q, gradients_q)
     _apply(players.optimizer_g, gradients_g)
 
-    scalars = (loss_g, loss_margin, loss_ds, loss_as, loss_bns, loss_q, h_prime.mean())
+    losses = (loss_g, loss_margin, loss_ds, loss_as, loss_bns, loss_q)
+    scalars = (*losses, h_prime.mean(), norm_g, norm_q)
     return Outcome(
         images=images.detach(),
         labels=labels,

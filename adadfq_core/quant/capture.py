@@ -33,12 +33,15 @@ def capture(network: nn.Module, example_input: Tensor) -> fx.GraphModule:
 
     Args:
         network: maps `example_input` to one tensor `(B, ...)`, for a classifier its logits.
-        example_input: `(B, ...)`, B at least 2; the batch size stays free.
+        example_input: `(B, ...)`; the batch size stays free.
 
     Raises:
         InputError: the network fails on the input, gives something else, or cannot be captured;
             names the module and the line.
     """
+    if len(example_input) == 1:
+        # An exported graph would take a batch of one for a constant.
+        example_input = torch.cat([example_input, example_input])
     original = _copied(network)
     expected = _output(original, example_input)
     graph = _traced(original, example_input)

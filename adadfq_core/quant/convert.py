@@ -41,7 +41,7 @@ def quantize(
         network: P, in evaluation mode; whatever torch.fx or torch.export can capture.
         weight_bits: 2..8, first and last layer included.
         activation_bits: 2..8.
-        example_input: `(B, ...)` with B at least 2; only its shape and device matter.
+        example_input: `(B, ...)`; only its shape and device matter, and B may change later.
         overrides: bits by name pattern, see `adadfq_core.bit_overrides`; where several match,
             the last one holds.
 

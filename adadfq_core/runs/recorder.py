@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,14 @@ SHEET_IMAGES = 32
 EMBEDDED_SAMPLES = 256
 # How long results stay on the device before they are copied and written together.
 DRAIN_SECONDS = 0.2
+
+
+class _Played(NamedTuple):
+    """An iteration whose results are still on the device, and what is recorded beside them."""
+
+    iteration: int
+    outcome: Outcome
+    beside: dict[str, float]
 
 
 class Recorder:
@@ -45,7 +54,7 @@ class Recorder:
         self._images = images
         self._recorded = recorded
         self._measured = measured
-        self._pending: list[tuple[int, Outcome, float, float]] = []
+        self._pending: list[_Played] = []
         self._drained = time.monotonic()
         self._resumed_at = time.monotonic() - seconds
         self._tap = PenultimateFeatures(trainer.players.p)
@@ -64,7 +73,9 @@ class Recorder:
     def played(self, outcome: Outcome, milliseconds: float) -> None:
         """Keep one iteration's results; write them when enough time has gone by."""
         iteration = self._trainer.iteration
-        self._pending.append((iteration, outcome, milliseconds, self.seconds))
+        lr_g, lr_q = self._trainer.learning_rates
+        beside = {"ms": milliseconds, "seconds": self.seconds, "lr_g": lr_g, "lr_q": lr_q}
+        self._pending.append(_Played(iteration, outcome, beside))
         self._features.append((self._tap.latest(), outcome.labels, outcome.h_prime))
         if iteration == 1 or iteration % self._trainer.settings.snapshot_every == 0:
             self._sheet(iteration, outcome)
@@ -81,13 +92,13 @@ class Recorder:
         self._drained = time.monotonic()
         if not pending:
             return
-        scalars = torch.stack([outcome.scalars for _, outcome, _, _ in pending]).tolist()
-        h_primes = torch.stack([outcome.h_prime for _, outcome, _, _ in pending]).tolist()
-        for (iteration, _, ms, seconds), values, h_prime in zip(
-            pending, scalars, h_primes, strict=True
-        ):
-            data = dict(zip(SCALARS, values, strict=True))
-            data |= {"ms": ms, "seconds": seconds, "h_prime": [round(h, 4) for h in h_prime]}
+        scalars = torch.stack([played.outcome.scalars for played in pending]).tolist()
+        h_primes = torch.stack([played.outcome.h_prime for played in pending]).tolist()
+        for played, values, h_prime in zip(pending, scalars, h_primes, strict=True):
+            iteration = played.iteration
+            data: dict[str, object] = dict(zip(SCALARS, values, strict=True))
+            data |= played.beside
+            data["h_prime"] = [round(h, 4) for h in h_prime]
             self.append(RecordKind.STEP, iteration, data)
             for name, value in zip(SCALARS, values, strict=True):
                 if not np.isfinite(value):

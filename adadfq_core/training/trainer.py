@@ -128,6 +128,13 @@ class Trainer:
             return settings
         return settings.model_copy(update={"gamma": 0.0})
 
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """G's and Q's learning rates of the latest iteration, schedule included."""
+        players = self.players
+        rates = [o.param_groups[0]["lr"] for o in (players.optimizer_g, players.optimizer_q)]
+        return rates[0], rates[1]
+
     def play(self) -> Outcome:
         """Play the next iteration and count it."""
         settings = self.settings

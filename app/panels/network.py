@@ -43,7 +43,7 @@ def network_panel(active: bool) -> None:
     st.caption(_facts(entry))
     if not active:
         _offer_download(entry)
-    with st.expander("Own weights, test images, bits of single layers"):
+    with st.expander("Own weights and data"):
         _own_weights(entry, active)
         st.text_input(
             "Test images",

@@ -199,7 +199,9 @@ def page() -> None:
         st.error(st.session_state["error"])
     if info is None:
         st.info(
-            "Press Start: the bundled ResNet-20 is quantized to 3 bits from images that a "
+            f"Press Start: {st.session_state['setting_network']} is quantized to "
+            f"{st.session_state['setting_weight_bits']}-bit weights and "
+            f"{st.session_state['setting_activation_bits']}-bit activations from images that a "
             "generator invents, without its training data, while you watch."
         )
         return

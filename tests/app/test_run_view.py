@@ -17,7 +17,10 @@ from app.run_view import FIRST_ESTIMATE, MAX_POINTS, RunView, newest
 
 
 def _step(seconds: float) -> dict[str, object]:
-    return dict.fromkeys(SCALARS, 1.0) | {"ms": 50.0, "seconds": seconds, "h_prime": [0.5]}
+    return dict.fromkeys(SCALARS, 1.0) | {
+        **{"ms": 50.0, "seconds": seconds, "h_prime": [0.5]},
+        **{"lr_g": 1e-3, "lr_q": 1e-4},
+    }
 
 
 @pytest.fixture

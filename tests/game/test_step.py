@@ -95,6 +95,11 @@ class Naive:
         shares = torch.softmax((p - q) / temperature, 1)
         return -(shares * shares.log()).sum(1)
 
+    @staticmethod
+    def norm(network: nn.Module) -> Tensor:
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        return torch.cat(gradients).norm()
+
     def play(self, z: Tensor, labels: Tensor, s: RunSettings, train_q: bool) -> dict[str, float]:
         images = self.g(z, labels)
         p, bns = self.p_and_statistics(images)
@@ -110,18 +115,21 @@ class Naive:
         as_ = -torch.softmax(p + q, 1)[rows, labels].log().mean()
         loss_g = margin + s.beta * (s.alpha_ds * ds + s.alpha_as * as_) + s.gamma * bns
         loss_g.backward()
+        norm_g = self.norm(self.g)
         self.q.zero_grad()
         with torch.no_grad():
             p = self.p(images)
         q = self.q(images.detach())
         loss_q = -(s.temperature**2) * self.entropy(p, q, s.temperature).mean()
+        norm_q = torch.zeros(())
         if train_q:
             loss_q.backward()
+            norm_q = self.norm(self.q)
             self.sgd.step()
         self.q.zero_grad()
         self.adam.step()
         self.adam.zero_grad()
-        values = (loss_g, margin, ds, as_, bns, loss_q, h_prime.mean())
+        values = (loss_g, margin, ds, as_, bns, loss_q, h_prime.mean(), norm_g, norm_q)
         return {name: v.item() for name, v in zip(SCALARS, values, strict=True)}
 
 

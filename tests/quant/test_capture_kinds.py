@@ -429,9 +429,11 @@ def test_what_cannot_be_captured_is_refused_with_the_place(
     assert "\n" not in str(caught.value)
 
 
-def test_any_batch_size_passes_through_an_exported_graph() -> None:
-    q = calibrated(PlainBranching(F.relu))
-    for batch in (1, 3, 17):
+@pytest.mark.parametrize("base", [Plain, PlainBranching])
+@pytest.mark.parametrize("example", [1, 2, 5])
+def test_any_batch_size_passes_whatever_the_example_had(base: type[Plain], example: int) -> None:
+    q = quantize(base(F.relu).eval(), 4, 4, torch.randn(example, *IMAGE[1:]))
+    for batch in (1, 2, 3, 17):
         assert q(torch.randn(batch, *IMAGE[1:])).shape == (batch, 5)
 
 

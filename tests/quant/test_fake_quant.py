@@ -153,3 +153,16 @@ def test_few_values_idempotent_and_close(values: list[float], bits: int) -> None
     assert 0 <= -zero_point.item() <= levels(bits)
     # Half a step of rounding, and half a step more where the zero point was rounded.
     assert ((y - x).abs() <= (1 + 1e-9) / scale).all()
+
+
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_codes_are_those_of_pytorch_s_own_operator(bits: int) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(16, 40)
+    low, high = widen_to_zero(*weight.aminmax(dim=1))
+    scale, zero_point = scale_and_zero_point(low, high, bits)
+    expected = torch.fake_quantize_per_channel_affine(
+        weight, 1 / scale, -zero_point.to(torch.int32), 0, 0, 2**bits - 1
+    )
+    actual = fake_quantize(weight, bits, low, high, channel_axis=0)
+    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-6)
