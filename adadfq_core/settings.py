@@ -17,6 +17,7 @@ from adadfq_core.errors import InputError
 NO_DATA = "none"
 """The value of `data` that measures no accuracy."""
 
+Method = Literal["adadfq", "gdfq"]
 Schedule = Literal["constant", "steps", "cosine"]
 
 
@@ -60,6 +61,11 @@ class RunSettings(BaseModel):
     )
     code_folder: str = Field(
         "", description="Folder from which a network of your own is imported; set by the shell."
+    )
+    method: Method = Field(
+        "adadfq",
+        description="What the players minimise: adadfq (the paper's game) or gdfq (its baseline: "
+        "G follows P alone, Q distils P).",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of every random number of the run.")
 

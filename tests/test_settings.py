@@ -61,6 +61,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("threads", 0, "a whole number from 1 to 256"),
     ("threads", 257, "a whole number from 1 to 256"),
     ("network", 3, "a text"),
+    ("method", "zeroq", "'adadfq' or 'gdfq'"),
     ("weights", 1, "a text"),
     ("data", 1, "a text"),
     ("code_folder", 1, "a text"),

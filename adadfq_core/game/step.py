@@ -9,13 +9,7 @@ from torch import Tensor, fx
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
-from adadfq_core.game.objectives import (
-    agreement_loss,
-    disagreement_loss,
-    margin_penalty,
-    normalised_entropy,
-    quantized_network_loss,
-)
+from adadfq_core.game.methods import losses
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 
@@ -107,30 +101,22 @@ def play_iteration(
     with players.q.observing_ranges(not train_q):
         q_logits = players.q(images)
 
-    h_prime = normalised_entropy(p_logits - q_logits)
-    loss_margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
-    loss_ds = disagreement_loss(p_logits, q_logits, labels)
-    loss_as = agreement_loss(p_logits, q_logits, labels)
-    loss_bns = players.batchnorm_loss.collect()
-    loss_bal = settings.alpha_ds * loss_ds + settings.alpha_as * loss_as
-    loss_g = loss_margin + settings.beta * loss_bal + settings.gamma * loss_bns
-    loss_q = quantized_network_loss(p_logits, q_logits, settings.temperature)
-
-    gradients_g = _gradients(players.optimizer_g, loss_g, keep_graph=train_q)
-    norm_g, norm_q = _norm(gradients_g), torch.zeros_like(loss_q)
+    loss = losses(p_logits, q_logits, labels, players.batchnorm_loss.collect(), settings)
+    gradients_g = _gradients(players.optimizer_g, loss.g, keep_graph=train_q)
+    norm_g, norm_q = _norm(gradients_g), torch.zeros_like(loss.q)
     if train_q:
-        gradients_q = _gradients(players.optimizer_q, loss_q, keep_graph=False)
+        gradients_q = _gradients(players.optimizer_q, loss.q, keep_graph=False)
         norm_q = _norm(gradients_q)
         _apply(players.optimizer_q, gradients_q)
     _apply(players.optimizer_g, gradients_g)
 
-    losses = (loss_g, loss_margin, loss_ds, loss_as, loss_bns, loss_q)
-    scalars = (*losses, h_prime.mean(), norm_g, norm_q)
+    terms = (loss.g, loss.margin, loss.ds, loss.agreement, loss.bns, loss.q)
+    scalars = (*terms, loss.h_prime.mean(), norm_g, norm_q)
     return Outcome(
         images=images.detach(),
         labels=labels,
         p_logits=p_logits.detach(),
         q_logits=q_logits.detach(),
-        h_prime=h_prime.detach(),
+        h_prime=loss.h_prime.detach(),
         scalars=torch.stack([scalar.detach() for scalar in scalars]),
     )

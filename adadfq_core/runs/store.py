@@ -11,7 +11,9 @@ import json
 import secrets
 import sqlite3
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.runs.database import check_writable, prepare, session
+from adadfq_core.runs.database import (
+    check_writable,
+    connect,
+    explained,
+    prepare,
+    session,
+    transaction,
+)
 from adadfq_core.runs.records import (
     ACTIVE,
     Command,
@@ -240,10 +249,14 @@ class RunStore:
         """
         where = "run_id = ? AND seq > ?"
         values: list[Any] = [run_id, cursor]
+        order = "seq"
         if kinds is not None:
             wanted = list(kinds)
             where += f" AND kind IN ({', '.join('?' * len(wanted))})"
             values += wanted
+            # The plus keeps SQLite from walking all kinds in the order of seq: sorting the few
+            # rows that are wanted is quicker than passing a long run's steps.
+            order = "+seq"
         if stride > 1:
             where += " AND (kind <> ? OR iteration % ? = 0)"
             values += [RecordKind.STEP, stride]
@@ -251,7 +264,7 @@ class RunStore:
             info = _fetch_info(connection, run_id)
             rows = connection.execute(
                 f"SELECT seq, iteration, kind, data, file FROM records WHERE {where} "
-                "ORDER BY seq LIMIT ?",
+                f"ORDER BY {order} LIMIT ?",
                 [*values, -1 if limit is None else limit],
             ).fetchall()
         records = [_record(row) for row in rows]
@@ -274,6 +287,50 @@ class RunStore:
                 values,
             ).fetchone()
         return None if row is None else _record(row)
+
+    def nearest(self, run_id: str, kind: RecordKind, iteration: int) -> Record | None:
+        """The last record of `kind` at or before `iteration`; `None` if none.
+
+        A binary search, some twenty look-ups however long the run is, for the kinds whose
+        iterations never go back in the log (steps, image sheets); `latest` is for the others.
+        """
+        by_kind = "FROM records WHERE run_id = ? AND kind = ?"
+        with session(self.database) as connection:
+
+            def iteration_from(seq: int) -> int:
+                row = connection.execute(
+                    f"SELECT iteration {by_kind} AND seq >= ? ORDER BY seq LIMIT 1",
+                    (run_id, kind, seq),
+                ).fetchone()
+                return int(row[0])
+
+            first, last = connection.execute(
+                f"SELECT min(seq), max(seq) {by_kind}", (run_id, kind)
+            ).fetchone()
+            if first is None:
+                return None
+            candidates = range(first, last + 1)
+            after = first + bisect_right(candidates, iteration, key=iteration_from)
+            row = connection.execute(
+                f"SELECT seq, iteration, kind, data, file {by_kind} AND seq < ? "
+                "ORDER BY seq DESC LIMIT 1",
+                (run_id, kind, after),
+            ).fetchone()
+        return None if row is None else _record(row)
+
+    def forget(self, run_id: str, records: Iterable[Record]) -> None:
+        """Take `records` out of a run's log; when this returns, no power cut brings them back.
+
+        Their files stay and may go now: no row names them any more.
+        """
+        with explained(self.database), closing(connect(self.database)) as connection:
+            # Not for a transaction that is under way, hence before it.
+            connection.execute("PRAGMA synchronous = FULL")
+            with transaction(connection):
+                connection.executemany(
+                    "DELETE FROM records WHERE run_id = ? AND seq = ?",
+                    [(run_id, record.seq) for record in records],
+                )
 
     def path(self, record: Record) -> Path:
         """The file that `record` names.

@@ -1,0 +1,75 @@
+"""What G and Q minimise under each method that the game can be played by.
+
+`adadfq` is the paper's game. `gdfq` is the baseline it compares with: Generative Low-bitwidth
+Data Free Quantization (Xu et al., ECCV 2020, arXiv 2003.03603), whose generator follows P alone and
+never looks at Q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from adadfq_core.game.objectives import (
+    agreement_loss,
+    disagreement_loss,
+    margin_penalty,
+    normalised_entropy,
+    quantized_network_loss,
+)
+from adadfq_core.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Both players' losses and what they are made of, scalars in nats; `h_prime` is `(B,)`.
+
+    Terms that a method does not minimise are there all the same, to be looked at.
+    """
+
+    g: Tensor
+    q: Tensor
+    margin: Tensor
+    ds: Tensor
+    agreement: Tensor
+    bns: Tensor
+    h_prime: Tensor
+
+
+def losses(
+    p_logits: Tensor, q_logits: Tensor, labels: Tensor, bns: Tensor, settings: RunSettings
+) -> Losses:
+    """The losses of `settings.method` for P's and Q's logits `(B, C)` of the same images.
+
+    Args:
+        labels: `(B,)`, the classes asked of G.
+        bns: `L_BNS` of the images.
+    """
+    h_prime = normalised_entropy(p_logits - q_logits)
+    margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
+    ds = disagreement_loss(p_logits, q_logits, labels)
+    agreement = agreement_loss(p_logits, q_logits, labels)
+    if settings.method == "gdfq":
+        g = F.cross_entropy(p_logits, labels) + settings.gamma * bns
+        q = distillation_loss(p_logits, q_logits, labels, settings.temperature)
+    else:
+        balance = settings.alpha_ds * ds + settings.alpha_as * agreement
+        g = margin + settings.beta * balance + settings.gamma * bns
+        q = quantized_network_loss(p_logits, q_logits, settings.temperature)
+    return Losses(g, q, margin, ds, agreement, bns, h_prime)
+
+
+def distillation_loss(
+    p_logits: Tensor, q_logits: Tensor, labels: Tensor, temperature: float
+) -> Tensor:
+    """Cross-entropy of Q against `labels` plus `T^2 KL(softmax(p / T) || softmax(q / T))`.
+
+    A scalar in nats: Q's loss in GDFQ, which distils P with the temperature of Hinton et al.
+    (arXiv 1503.02531). P's logits get no gradient.
+    """
+    target = F.log_softmax(p_logits.detach() / temperature, dim=1)
+    answer = F.log_softmax(q_logits / temperature, dim=1)
+    divergence = F.kl_div(answer, target, reduction="batchmean", log_target=True)
+    return F.cross_entropy(q_logits, labels) + temperature**2 * divergence

@@ -1,0 +1,148 @@
+"""What a run looked like at an earlier iteration, read from its log.
+
+A moment is an iteration at which something was stored that a page can show: a sheet of images, an
+embedding of synthetic samples or a measurement of Q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adadfq_core.runs.records import Record, RecordKind
+from adadfq_core.runs.store import RunStore
+from adadfq_core.settings import RunSettings, make_settings
+
+_SHOWN = (RecordKind.IMAGES, RecordKind.EMBEDDING, RecordKind.EVALUATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The stored moments of a run, in order and each once; pass it to the next `moments`."""
+
+    iterations: tuple[int, ...] = ()
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as it was at `iteration`: of every kind the newest record at or before it.
+
+    `settings` are those that the iteration was played with. `evaluation` is the last measurement
+    of Q. Arrays are read from disk when they are first asked for, and then kept; asking raises
+    `RunFailed` if their file is missing or damaged.
+    """
+
+    root: Path
+    iteration: int
+    settings: RunSettings
+    step: Record | None
+    sheet: Record | None
+    evaluation: Record | None
+    synthetic_embedding: Record | None
+    real_embedding: Record | None
+
+    @cached_property
+    def images(self) -> dict[str, np.ndarray] | None:
+        """The sheet: `pixels` `(n, C, H, W)` uint8, `labels`, `h_prime`, `p_logits`, `q_logits`."""
+        return self._arrays(self.sheet)
+
+    @cached_property
+    def synthetic(self) -> dict[str, np.ndarray] | None:
+        """Generated samples on the map: `positions` `(n, 2)`, `labels`, `adaptability` `(n,)`."""
+        return self._arrays(self.synthetic_embedding)
+
+    @cached_property
+    def real(self) -> dict[str, np.ndarray] | None:
+        """Real samples on the same map: `positions` `(n, 2)` and `labels` `(n,)`."""
+        return self._arrays(self.real_embedding)
+
+    def _arrays(self, record: Record | None) -> dict[str, np.ndarray] | None:
+        return None if record is None else RunStore(self.root).arrays(record)
+
+
+def _is_moment(record: Record) -> bool:
+    """Whether `record` shows the run's state: neither real samples nor P change with it."""
+    return record.data.get("source") != "real" and record.data.get("network") != "p"
+
+
+def moments(root: Path, run_id: str, known: Moments | None = None) -> Moments:
+    """The moments of a run; reads only what was stored since `known`, and never its steps.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    known = known or Moments()
+    update = RunStore(root).read(run_id, known.cursor, _SHOWN)
+    new = {record.iteration for record in update.records if _is_moment(record)}
+    if not new - set(known.iterations[-len(new) :]):
+        return Moments(known.iterations, update.cursor)
+    # Sorted, not appended: an embedding is stored some iterations after the one that it shows.
+    return Moments(tuple(sorted(new.union(known.iterations))), update.cursor)
+
+
+def _last(records: list[Record]) -> Record | None:
+    return max(records, key=lambda record: (record.iteration, record.seq), default=None)
+
+
+def _settings_at(start: RunSettings, changes: list[Record], iteration: int) -> RunSettings:
+    """`start` with the `changes` that held when `iteration` was played.
+
+    A change is recorded with the last iteration before it. In a resumed run those made before the
+    process ended hold again where they did, so iterations count before the order of the log.
+    """
+    merged: dict[str, Any] = {}
+    for record in sorted(changes, key=lambda record: (record.iteration, record.seq)):
+        if record.iteration < iteration:
+            merged |= record.data["changes"]
+    return make_settings(merged, start)
+
+
+def _map_under(synthetic: Record | None, real: list[Record], iteration: int) -> Record | None:
+    """The real samples that `synthetic` was placed among.
+
+    A process fits its map once and stores it before anything that is placed on it, though perhaps
+    with a later iteration; a resumed run has one for each process.
+    """
+    if synthetic is None:
+        return _last([record for record in real if record.iteration <= iteration])
+    before = [record for record in real if record.seq < synthetic.seq]
+    return before[-1] if before else None
+
+
+def at(root: Path, run_id: str, iteration: int) -> Snapshot:
+    """The run as it was at `iteration`, which need not be a moment.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    store = RunStore(root)
+    small = store.read(
+        run_id, kinds=(RecordKind.PARAMETERS, RecordKind.EVALUATION, RecordKind.EMBEDDING)
+    )
+    changes, measured, synthetic, real = [], [], [], []
+    for record in small.records:
+        if record.kind == RecordKind.PARAMETERS:
+            changes.append(record)
+        elif record.kind == RecordKind.EVALUATION:
+            if record.data["network"] != "p" and record.iteration <= iteration:
+                measured.append(record)
+        elif record.data["source"] == "real":
+            real.append(record)
+        elif record.iteration <= iteration:
+            synthetic.append(record)
+    placed = _last(synthetic)
+    return Snapshot(
+        root=root,
+        iteration=iteration,
+        settings=_settings_at(small.info.settings, changes, iteration),
+        step=store.nearest(run_id, RecordKind.STEP, iteration),
+        sheet=store.nearest(run_id, RecordKind.IMAGES, iteration),
+        evaluation=_last(measured),
+        synthetic_embedding=placed,
+        real_embedding=_map_under(placed, real, iteration),
+    )
