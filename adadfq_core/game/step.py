@@ -1,7 +1,8 @@
-"""One iteration of the game: G's move and Q's move from a single forward pass."""
+"""One iteration of the game: both players' moves from a single forward pass."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, fx
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.methods import losses
+from adadfq_core.game.objectives import normalised_entropy
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 
@@ -79,19 +81,51 @@ def _apply(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def play_iteration(
+class Turn:
+    """One iteration after both players have thought: their gradients are known, no one has moved.
+
+    Both gradients come from the same images and the same Q, so the order of the moves does not
+    change where they lead.
+
+    Attributes:
+        outcome: what the players saw.
+    """
+
+    def __init__(
+        self,
+        players: Players,
+        outcome: Outcome,
+        gradients_g: list[Tensor],
+        gradients_q: list[Tensor] | None,
+    ) -> None:
+        self.outcome = outcome
+        self._players = players
+        self._gradients_g = gradients_g
+        self._gradients_q = gradients_q
+
+    def move_g(self) -> None:
+        """Let G take its step."""
+        _apply(self._players.optimizer_g, self._gradients_g)
+
+    def move_q(self) -> None:
+        """Let Q take its step, if it has one: in the warm-up it has none."""
+        if self._gradients_q is not None:
+            _apply(self._players.optimizer_q, self._gradients_q)
+
+
+def prepare_turn(
     players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
-) -> Outcome:
-    """G's move, and Q's where `train_q`; without it Q's activation ranges are observed instead.
+) -> Turn:
+    """Both players' gradients for one batch; without `train_q` Q's ranges are observed instead.
 
     Both players answer the same images: one forward pass of Q serves both losses, and each
     backward pass computes only the gradients that its player needs.
 
     Args:
-        players: changed in place.
+        players: unchanged but for Q's activation ranges.
         z: `(B, latent_dim)` standard normal noise, B at least 2.
         labels: `(B,)` classes for G.
-        settings: weights of the losses, margin and temperature.
+        settings: method, weights of the losses, margin and temperature.
         train_q: false during the warm-up.
     """
     images = players.generator(z, labels)
@@ -104,15 +138,14 @@ def play_iteration(
     loss = losses(p_logits, q_logits, labels, players.batchnorm_loss.collect(), settings)
     gradients_g = _gradients(players.optimizer_g, loss.g, keep_graph=train_q)
     norm_g, norm_q = _norm(gradients_g), torch.zeros_like(loss.q)
+    gradients_q = None
     if train_q:
         gradients_q = _gradients(players.optimizer_q, loss.q, keep_graph=False)
         norm_q = _norm(gradients_q)
-        _apply(players.optimizer_q, gradients_q)
-    _apply(players.optimizer_g, gradients_g)
 
     terms = (loss.g, loss.margin, loss.ds, loss.agreement, loss.bns, loss.q)
     scalars = (*terms, loss.h_prime.mean(), norm_g, norm_q)
-    return Outcome(
+    outcome = Outcome(
         images=images.detach(),
         labels=labels,
         p_logits=p_logits.detach(),
@@ -120,3 +153,41 @@ def play_iteration(
         h_prime=loss.h_prime.detach(),
         scalars=torch.stack([scalar.detach() for scalar in scalars]),
     )
+    return Turn(players, outcome, gradients_g, gradients_q)
+
+
+def play_iteration(
+    players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
+) -> Outcome:
+    """Both players' moves on one batch (see `prepare_turn`); `players` are changed in place."""
+    turn = prepare_turn(players, z, labels, settings, train_q=train_q)
+    turn.move_q()
+    turn.move_g()
+    return turn.outcome
+
+
+@dataclass(frozen=True)
+class Look:
+    """What P and Q say of images, detached: `(B, channels, H, W)`, logits `(B, C)`, H' `(B,)`."""
+
+    images: Tensor
+    p_logits: Tensor
+    q_logits: Tensor
+    h_prime: Tensor
+
+
+@torch.no_grad()
+def look_at(players: Players, images: Tensor) -> Look:
+    """P's and Q's answers to `images` as they are now, without any trace on the players."""
+    p_logits, q_logits = players.p(images), players.q(images)
+    return Look(images, p_logits, q_logits, normalised_entropy(p_logits - q_logits))
+
+
+@torch.no_grad()
+def imagine(players: Players, z: Tensor, labels: Tensor) -> Tensor:
+    """G's images for `z` and `labels` as it is now, without any trace on G.
+
+    G's BatchNorm would count the batch, hence the copy.
+    """
+    images: Tensor = copy.deepcopy(players.generator)(z, labels)
+    return images

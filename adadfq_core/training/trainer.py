@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +14,41 @@ from adadfq_core.bit_overrides import parse_bit_overrides
 from adadfq_core.errors import InputError
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
-from adadfq_core.game.step import Outcome, Players, play_iteration
+from adadfq_core.game.step import (
+    Look,
+    Outcome,
+    Players,
+    Turn,
+    imagine,
+    look_at,
+    prepare_turn,
+)
 from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 from adadfq_core.training.schedules import learning_rate_factor
+
+
+@dataclass(frozen=True)
+class HalfMove:
+    """One player's move, looked at before and after.
+
+    Attributes:
+        player: "g" or "q".
+        outcome: what both players saw before either moved.
+        before, after: for G's move the images that the same noise gives, for Q's its answers to
+            the same images.
+        value_before, value_after: the game's value `H(theta_g, theta_q)`, the mean H' of the
+            images that G makes, around the move; scalars.
+    """
+
+    player: Literal["g", "q"]
+    outcome: Outcome
+    before: Look
+    after: Look
+    value_before: Tensor
+    value_after: Tensor
 
 
 class Trainer:
@@ -137,19 +168,47 @@ class Trainer:
 
     def play(self) -> Outcome:
         """Play the next iteration and count it."""
+        turn, _, _ = self._begin()
+        turn.move_q()
+        turn.move_g()
+        self._end()
+        return turn.outcome
+
+    def play_halves(self) -> Iterator[HalfMove]:
+        """The next iteration as G's move and then Q's, each told before the next is made.
+
+        It leads to the same state, bit for bit, as `play`, and must be run to its end.
+        """
+        players = self.players
+        turn, z, labels = self._begin()
+        seen = turn.outcome
+        before = Look(seen.images, seen.p_logits, seen.q_logits, seen.h_prime)
+        turn.move_g()
+        made = look_at(players, imagine(players, z, labels))
+        values = [before.h_prime.mean(), made.h_prime.mean()]
+        yield HalfMove("g", seen, before, made, *values)
+        turn.move_q()
+        values = [values[1], look_at(players, made.images).h_prime.mean()]
+        # Last, so that whoever taps P's features finds those of this iteration's images.
+        answered = look_at(players, seen.images)
+        self._end()
+        yield HalfMove("q", seen, before, answered, *values)
+
+    def _begin(self) -> tuple[Turn, Tensor, Tensor]:
+        """The next iteration's turn, before anyone has moved, with G's noise and classes."""
         settings = self.settings
         factor = learning_rate_factor(settings, self.iteration)
         _set_learning_rate(self.players.optimizer_g, settings.lr_g * factor)
         _set_learning_rate(self.players.optimizer_q, settings.lr_q * factor)
         z = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
         labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
-        train_q = not self.warming_up
-        outcome = play_iteration(
-            self.players, z.to(self.device), labels.to(self.device), settings, train_q=train_q
-        )
-        self._follow(train_q)
+        z, labels = z.to(self.device), labels.to(self.device)
+        turn = prepare_turn(self.players, z, labels, settings, train_q=not self.warming_up)
+        return turn, z, labels
+
+    def _end(self) -> None:
+        self._follow(not self.warming_up)
         self.iteration += 1
-        return outcome
 
     @torch.no_grad()
     def _follow(self, train_q: bool) -> None:

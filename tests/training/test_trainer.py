@@ -155,3 +155,41 @@ def test_the_average_of_q(tiny_trainer: Build) -> None:
 def test_without_average_q_itself_is_evaluated(tiny_trainer: Build) -> None:
     trainer = tiny_trainer(q_average=0)
     assert trainer.quantized_network() is trainer.players.q
+
+
+def test_half_moves_lead_where_whole_iterations_do(
+    tiny_trainer: Build, weights_of: WeightsOf
+) -> None:
+    halved, plain = tiny_trainer(), tiny_trainer()
+    while not plain.finished:
+        g, q = halved.play_halves()
+        expected = plain.play()
+        assert (g.player, q.player) == ("g", "q")
+        assert torch.equal(g.outcome.scalars, expected.scalars)
+    for name in ("q", "generator"):
+        own, other = (weights_of(getattr(t.players, name)) for t in (halved, plain))
+        assert_same(own, other)
+    assert torch.equal(halved.state_dict()["random"], plain.state_dict()["random"])
+
+
+def test_each_half_move_shows_what_its_player_changed(tiny_trainer: Build) -> None:
+    trainer = tiny_trainer(lr_q=0.05, lr_g=0.05)
+    warm_up = trainer.settings.warmup_iterations
+    for _ in range(warm_up):
+        g, q = trainer.play_halves()
+        assert torch.equal(q.before.p_logits, q.after.p_logits)
+    halves = trainer.play_halves()
+    g = next(halves)
+    assert trainer.iteration == warm_up
+    assert not torch.equal(g.before.images, g.after.images)
+    assert g.value_before == g.before.h_prime.mean() and g.value_after == g.after.h_prime.mean()
+    before = [x.detach().clone() for x in trainer.players.q.parameters()]
+    (q,) = halves
+    assert trainer.iteration == warm_up + 1
+    assert any(
+        not torch.equal(a, b) for a, b in zip(trainer.players.q.parameters(), before, strict=True)
+    )
+    assert torch.equal(q.before.images, q.after.images)
+    assert torch.equal(q.before.p_logits, q.after.p_logits)
+    assert not torch.equal(q.before.q_logits, q.after.q_logits)
+    assert q.value_before == g.value_after != q.value_after
