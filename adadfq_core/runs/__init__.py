@@ -14,6 +14,7 @@ from adadfq_core.runs.control import (
     set_parameters,
     start,
     step,
+    step_half,
     stop,
 )
 from adadfq_core.runs.records import (
@@ -49,5 +50,6 @@ __all__ = [
     "set_parameters",
     "start",
     "step",
+    "step_half",
     "stop",
 ]

@@ -258,11 +258,24 @@ def step(root: Path, run_id: str, iterations: int = 1) -> int:
         raise InputError(
             f"iterations = {iterations} is not allowed; it must be a whole number of at least 1."
         )
+    return _send_step(root, run_id, {"iterations": iterations})
+
+
+def step_half(root: Path, run_id: str) -> int:
+    """Ask a paused run to let the next player, G or else Q, move; returns the command's number.
+
+    Raises:
+        InputError: there is no such run, or it is not paused.
+    """
+    return _send_step(root, run_id, {"halves": 1})
+
+
+def _send_step(root: Path, run_id: str, payload: dict[str, Any]) -> int:
     store = _opened(root)
     state = _expected_state(store, run_id)
     if state != RunStatus.PAUSED:
         raise InputError(f"Run {run_id} is {state}; only a paused run can be stepped.")
-    return store.send(run_id, CommandKind.STEP, {"iterations": iterations})
+    return store.send(run_id, CommandKind.STEP, payload)
 
 
 def set_parameters(root: Path, run_id: str, changes: dict[str, Any]) -> int:

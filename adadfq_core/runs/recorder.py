@@ -15,7 +15,7 @@ from adadfq_core.errors import RunFailed
 from adadfq_core.game.step import SCALARS, Outcome
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.writer import RunWriter
-from adadfq_core.training.trainer import Trainer
+from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.formats import ImageFormat
 
 SHEET_IMAGES = 32
@@ -141,6 +141,30 @@ class Recorder:
                 "q_logits": outcome.q_logits[chosen].cpu().numpy(),
             },
         )
+
+    def half_played(self, move: HalfMove) -> None:
+        """Write one player's move: G's as images before and after, Q's as logits.
+
+        `value_before` and `value_after` are the game's value, the mean H' of what G makes.
+        """
+        chosen = torch.argsort(move.outcome.labels, stable=True)[:SHEET_IMAGES]
+        arrays = {"labels": move.outcome.labels[chosen].cpu().numpy()}
+        for when, look in (("before", move.before), ("after", move.after)):
+            arrays |= {
+                f"pixels_{when}": self._images.pixels(look.images[chosen]).cpu().numpy(),
+                f"p_logits_{when}": look.p_logits[chosen].cpu().numpy(),
+                f"q_logits_{when}": look.q_logits[chosen].cpu().numpy(),
+                f"h_prime_{when}": look.h_prime[chosen].cpu().numpy(),
+            }
+        data: dict[str, object] = {
+            "player": move.player,
+            "value_before": float(move.value_before),
+            "value_after": float(move.value_after),
+        }
+        # Not through `append`: G's and Q's moves are of one iteration.
+        iteration = self._trainer.iteration + (move.player == "g")
+        self._writer.append(RecordKind.HALF, iteration, data, arrays)
+        self._writer.flush()
 
     def recent_samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features `(n, D)`, labels and adaptability `(n,)` of the latest generated samples."""

@@ -40,7 +40,8 @@ class RecordKind(StrEnum):
 
     `status` holds {"status", "reason"}; `parameters` holds {"changes": {setting: value}};
     `notice` is for the reader of the page; `network` holds what was loaded (see
-    `runs.worker`); the rest is defined by the training loop.
+    `runs.worker`); `half` is one player's move (see `runs.recorder`); the rest is defined by the
+    training loop.
     """
 
     STEP = "step"
@@ -53,12 +54,14 @@ class RecordKind(StrEnum):
     CHECKPOINT = "checkpoint"
     NOTICE = "notice"
     NETWORK = "network"
+    HALF = "half"
 
 
 class CommandKind(StrEnum):
     """Commands to a run's process.
 
-    Payloads: `step` {"iterations": n}; `parameters` {"changes": {setting: value}}; else empty.
+    Payloads: `step` {"iterations": n} or {"halves": n}; `parameters` {"changes": {setting:
+    value}}; else empty.
     """
 
     PAUSE = "pause"

@@ -29,7 +29,7 @@ from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import change_live
 from adadfq_core.training import checkpoints
 from adadfq_core.training.loop import train
-from adadfq_core.training.trainer import Trainer
+from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.evaluation_data import EvaluationData, load_evaluation_data
 from adadfq_core.zoo.formats import ImageFormat
 from adadfq_core.zoo.loading import load_float_network, unnamed_classes
@@ -56,6 +56,7 @@ class Worker:
         self._writer = writer
         self._paused = False
         self._steps_left = 0
+        self._halves_left = 0
         self._stop = False
         torch.set_num_threads(info.settings.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -161,16 +162,32 @@ class Worker:
             if iteration == self._trainer.iteration:
                 self._trainer.change(change_live(self._trainer.settings, changes))
         self._obey()
+        self._wait_while_paused()
+        if self._stop:
+            self.checkpoint()
+            raise Stopped
+        if not self.wants_halves():
+            self._steps_left = max(0, self._steps_left - 1)
+
+    def _wait_while_paused(self) -> None:
         paused_at = time.monotonic()
-        while self._paused and not self._steps_left and not self._stop:
+        while self._paused and not (self._steps_left or self._halves_left or self._stop):
             time.sleep(PAUSE_POLL_SECONDS)
             self._poll_embedding()
             self._obey()
         self._recorder.leave_out(time.monotonic() - paused_at)
-        if self._stop:
-            self.checkpoint()
-            raise Stopped
-        self._steps_left = max(0, self._steps_left - 1)
+
+    def wants_halves(self) -> bool:
+        return self._halves_left > 0
+
+    def half_played(self, move: HalfMove) -> None:
+        self._recorder.half_played(move)
+        self._halves_left = max(0, self._halves_left - 1)
+        if move.player == "g":
+            # A whole step, a resumption or a stop lets Q complete the iteration as well.
+            self._wait_while_paused()
+            if not self._halves_left:
+                self._steps_left = max(0, self._steps_left - 1)
 
     def _obey(self) -> None:
         for command in self._writer.take_commands():
@@ -185,10 +202,11 @@ class Worker:
             self._writer.set_status(RunStatus.PAUSED)
         elif command.kind == CommandKind.RESUME:
             self._paused = False
-            self._steps_left = 0
+            self._steps_left = self._halves_left = 0
             self._writer.set_status(RunStatus.RUNNING)
         elif command.kind == CommandKind.STEP:
-            self._steps_left += command.payload["iterations"]
+            self._steps_left += command.payload.get("iterations", 0)
+            self._halves_left += command.payload.get("halves", 0)
         elif command.kind == CommandKind.STOP:
             self._stop = True
         else:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from adadfq_core.game.step import Outcome
 from adadfq_core.training.evaluation import top1
-from adadfq_core.training.trainer import Trainer
+from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
 
@@ -16,6 +16,12 @@ class Observer(Protocol):
 
     def before_iteration(self) -> None:
         """Called before every iteration: apply commands, wait while paused."""
+
+    def wants_halves(self) -> bool:
+        """Whether the next iteration is to be played as two half moves."""
+
+    def half_played(self, move: HalfMove) -> None:
+        """Called after each half move; the other player's move waits until it returns."""
 
     def played(self, outcome: Outcome, milliseconds: float) -> None:
         """Called after every iteration with the time that its two moves took."""
@@ -40,11 +46,20 @@ def train(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> 
     while not trainer.finished:
         observer.before_iteration()
         began = time.perf_counter()
-        outcome = trainer.play()
+        outcome = _play_halves(trainer, observer) if observer.wants_halves() else trainer.play()
         observer.played(outcome, (time.perf_counter() - began) * 1e3)
         evaluate_if_due(trainer, data, observer)
         if trainer.finished or trainer.iteration % trainer.settings.checkpoint_every == 0:
             observer.checkpoint()
+
+
+def _play_halves(trainer: Trainer, observer: Observer) -> Outcome:
+    outcome: Outcome | None = None
+    for move in trainer.play_halves():
+        outcome = move.outcome
+        observer.half_played(move)
+    assert outcome is not None
+    return outcome
 
 
 def evaluate_if_due(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> None:

@@ -261,3 +261,38 @@ def test_eval_measures_p_alone(tmp_path: Path) -> None:
     assert float(figures["top1"]) > 92 and figures["images"] == "500"
     done = _shell("eval", "--network", "torchvision/resnet18", "--weights", "nowhere.pth")
     assert done.returncode == 2 and "no weights file" in done.stderr
+
+
+def test_a_paused_run_is_played_half_by_half(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = _small_run(root, epochs=400, evaluate_every=10_000, checkpoint_every=10_000)
+    _wait(lambda: runs.info(root, run_id).iteration > 6)
+    runs.pause(root, run_id)
+    _wait(lambda: runs.info(root, run_id).status == RunStatus.PAUSED)
+    start = runs.latest(root, run_id, RecordKind.STEP).iteration
+
+    def halves() -> list[runs.Record]:
+        return runs.read(root, run_id, kinds=[RecordKind.HALF]).records
+
+    runs.step_half(root, run_id)
+    _wait(lambda: len(halves()) == 1)
+    time.sleep(0.3)
+    assert runs.latest(root, run_id, RecordKind.STEP).iteration == start, "Q has yet to move"
+    runs.step_half(root, run_id)
+    _wait(lambda: runs.latest(root, run_id, RecordKind.STEP).iteration == start + 1)
+    g, q = halves()
+    assert (g.data["player"], q.data["player"]) == ("g", "q")
+    assert g.iteration == q.iteration == start + 1
+    assert g.data["value_after"] == q.data["value_before"]
+    seen = runs.arrays(root, g)
+    assert (seen["pixels_before"] != seen["pixels_after"]).any()
+    answers = runs.arrays(root, q)
+    assert (answers["p_logits_before"] == answers["p_logits_after"]).all()
+    assert (answers["q_logits_before"] != answers["q_logits_after"]).any()
+
+    runs.step_half(root, run_id)
+    _wait(lambda: len(halves()) == 3)
+    runs.stop(root, run_id)  # in the middle of a turn: Q completes it
+    _wait(lambda: runs.info(root, run_id).status == RunStatus.STOPPED)
+    assert len(halves()) == 4
+    assert runs.latest(root, run_id, RecordKind.CHECKPOINT).iteration == start + 2
