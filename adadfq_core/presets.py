@@ -84,6 +84,16 @@ PRESETS = {
 
 DEFAULT_PRESET = "interactive"
 
+WHAT_IFS: dict[str, dict[str, Any]] = {
+    "AdaDFQ": {"method": "adadfq"},
+    "without L_ds": {"method": "adadfq", "alpha_ds": 0.0},
+    "without L_as": {"method": "adadfq", "alpha_as": 0.0},
+    "without the margin": {"method": "adadfq", "lambda_l": 0.0, "lambda_u": 1.0},
+    "without L_BNS": {"method": "adadfq", "gamma": 0.0},
+    "GDFQ": {"method": "gdfq"},
+}
+"""What a run is compared with: changes to its settings, the seed staying the same."""
+
 
 def preset_settings(name: str, changes: dict[str, Any] | None = None) -> RunSettings:
     """Settings of preset `name` with `changes` put over them.

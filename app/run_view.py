@@ -40,6 +40,8 @@ class RunView:
     changes: list[tuple[int, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=dict)
+    half: Record | None = None
+    half_arrays: dict[str, np.ndarray] = field(default_factory=dict)
     images: dict[str, np.ndarray] | None = None
     images_iteration: int = 0
     real: dict[str, np.ndarray] | None = None
@@ -71,6 +73,8 @@ class RunView:
                 self.network = record.data
             elif record.kind == RecordKind.NOTICE:
                 self.notices.append(record.data["text"])
+            elif record.kind == RecordKind.HALF:
+                latest["half_arrays"] = record
             elif record.kind == RecordKind.IMAGES:
                 latest["images"] = record
             elif record.kind == RecordKind.EMBEDDING:
@@ -79,6 +83,11 @@ class RunView:
             setattr(self, name, runs.arrays(self.root, record))
             if name == "images":
                 self.images_iteration = record.iteration
+            elif name == "half_arrays":
+                self.half = record
+        if self.half is not None and self.info.iteration > self.half.iteration:
+            # The run has gone on: what one move did long ago is of no use beside what is now.
+            self.half = None
 
     def _add_step(self, record: Record) -> None:
         self.steps["iteration"].append(record.iteration)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adadfq_core.errors import InputError
-from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
+from adadfq_core.presets import DEFAULT_PRESET, PRESETS, WHAT_IFS, preset_settings
 from adadfq_core.settings import (
     LIVE_SETTINGS,
     RunSettings,
@@ -177,6 +177,14 @@ def test_every_preset_is_valid_and_can_be_changed(name: str) -> None:
     assert changed.seed == 7 and changed.weight_bits == 5
     assert changed.model_copy(update={"seed": 0, "weight_bits": plain.weight_bits}) == plain
     assert PRESETS[name].name == name and PRESETS[name].summary
+
+
+@pytest.mark.parametrize("name", WHAT_IFS)
+def test_every_what_if_is_a_change_of_the_method_alone(name: str) -> None:
+    base = preset_settings("interactive", {"seed": 3, "beta": 0.7})
+    changed = make_settings(WHAT_IFS[name], base)
+    assert changed.seed == 3
+    assert (changed == base) == (name == "AdaDFQ")
 
 
 def test_presets_that_are_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from app.charts.style import P_COLOUR, Q_COLOUR, layout, mark_changes, say_empty
+from app.charts.style import BESIDE_COLOUR, P_COLOUR, Q_COLOUR, layout, mark_changes, say_empty
 
 
 def accuracy_figure(
@@ -13,8 +13,12 @@ def accuracy_figure(
     top1_p: float | None,
     total: int,
     changes: list[tuple[int, str]],
+    beside: tuple[str, list[int], list[float]] | None = None,
 ) -> go.Figure:
-    """Q's top-1 in percent at `iterations`, the first being the calibrated Q, and P's as a line."""
+    """Q's top-1 in percent at `iterations`, the first being the calibrated Q, and P's as a line.
+
+    `beside` is another run to compare with: its name, iterations and top-1.
+    """
     figure = go.Figure(layout=layout("iteration", "top-1 (%)"))
     figure.update_xaxes(range=[0, total])
     if not top1_q:
@@ -36,5 +40,15 @@ def accuracy_figure(
         line={"color": Q_COLOUR},
         hovertemplate="iteration %{x}: %{y:.2f} %<extra></extra>",
     )
+    if beside is not None:
+        name, others, top1 = beside
+        figure.add_scatter(
+            x=others,
+            y=top1,
+            mode="lines+markers",
+            name=name,
+            line={"color": BESIDE_COLOUR, "dash": "dot"},
+            hovertemplate="iteration %{x}: %{y:.2f} %<extra></extra>",
+        )
     mark_changes(figure, changes)
     return figure

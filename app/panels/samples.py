@@ -26,6 +26,11 @@ def _data_uri(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def picture(pixels: np.ndarray, about: str) -> str:
+    """HTML of one image `(C, H, W)` uint8 of which `about` is the text alternative."""
+    return f'<img alt="{html.escape(about)}" src="{_data_uri(pixels)}">'
+
+
 def samples_html(images: dict[str, np.ndarray], classes: Sequence[str]) -> str:
     """HTML of the sheet: `pixels` `(n, C, H, W)` uint8 with labels, h_prime and both logits."""
     tiles = []
@@ -43,7 +48,7 @@ def samples_html(images: dict[str, np.ndarray], classes: Sequence[str]) -> str:
             f"Q says {html.escape(classes[int(q.argmax())])}; H' = {h_prime:.3f}"
         )
         tiles.append(
-            f'<figure title="{hover}"><img alt="generated {name}" src="{_data_uri(pixels)}">'
+            f'<figure title="{hover}">{picture(pixels, f"generated {classes[int(label)]}")}'
             f"<figcaption>{name}<br>adaptability {1 - h_prime:.2f}</figcaption></figure>"
         )
     return f'{_STYLE}<div class="samples">{"".join(tiles)}</div>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
-from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.runs import RunStatus
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.losses import losses_figure
@@ -21,72 +20,14 @@ from app.charts.margin import margin_figure
 from app.components.live_chart import live_chart
 from app.panels import controls
 from app.panels.coverage import coverage_table, coverage_title
+from app.panels.half_move import half_move_panel
 from app.panels.samples import samples_html
+from app.panels.transport import buttons
 from app.run_view import RunView, newest
 
 REFRESH_SECONDS = 1.0
 # Until the first point is there nothing else is to be seen, and nothing trains yet.
 REFRESH_SECONDS_AT_START = 0.3
-
-
-def attempt(action: Callable[[], object]) -> None:
-    """Do `action`; a failure becomes the page's one-sentence message."""
-    try:
-        action()
-        st.session_state.pop("error", None)
-    except (InputError, RunFailed) as error:
-        st.session_state["error"] = str(error)
-
-
-def start(root: Path) -> None:
-    """Start a run with the chosen settings and show it."""
-    settings = controls.start_settings()
-    run_id = runs.start(root, settings, st.session_state.get("preset", DEFAULT_PRESET))
-    st.session_state["run_id"] = run_id
-
-
-def buttons(root: Path, info: RunInfo | None) -> None:
-    """Start, Pause or Resume, Step and Stop, each enabled where it makes sense."""
-    run_id = info.run_id if info else ""
-    active = info is not None and info.active
-    paused = info is not None and info.status == RunStatus.PAUSED
-    row = st.columns([1, 1, 1, 1, 4])
-    row[0].button(
-        "Start",
-        type="primary",
-        width="stretch",
-        disabled=active,
-        on_click=lambda: attempt(lambda: start(root)),
-    )
-    resumable = info is not None and info.status in (
-        RunStatus.STOPPED,
-        RunStatus.LOST,
-        RunStatus.FAILED,
-    )
-    if paused or resumable:
-        row[1].button(
-            "Resume", width="stretch", on_click=lambda: attempt(lambda: runs.resume(root, run_id))
-        )
-    else:
-        row[1].button(
-            "Pause",
-            width="stretch",
-            disabled=not active,
-            on_click=lambda: attempt(lambda: runs.pause(root, run_id)),
-        )
-    row[2].button(
-        "Step",
-        width="stretch",
-        disabled=not paused,
-        help="Play one iteration of a paused run.",
-        on_click=lambda: attempt(lambda: runs.step(root, run_id)),
-    )
-    row[3].button(
-        "Stop",
-        width="stretch",
-        disabled=not active,
-        on_click=lambda: attempt(lambda: runs.stop(root, run_id)),
-    )
 
 
 def progress(view: RunView) -> None:
@@ -123,11 +64,13 @@ def accuracy_title(data: dict[str, Any] | None) -> str:
     return f"Top-1 on {data['images']:,} real images"
 
 
-def panels(view: RunView) -> None:
-    """All live panels of a run."""
+def panels(view: RunView, beside: RunView | None) -> None:
+    """All live panels of a run, drawn over those of the run that it is compared with."""
     info = view.info
     classes = view.network["classes"]
     in_force = runs.current_settings(view.root, view.run_id)
+    if view.half is not None:
+        half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
     left, right = st.columns(2)
     with left:
         st.markdown(f"##### {accuracy_title(view.network['data'])}")
@@ -138,6 +81,7 @@ def panels(view: RunView) -> None:
             view.summary().top1_p,
             info.settings.iterations,
             view.changes,
+            beside and (beside.info.preset, *beside.top1_q()),
         )
         live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
     with right:
@@ -169,6 +113,24 @@ def held_view(run_id: str) -> RunView | None:
     """What this session has read of run `run_id`, if that is the run it looked at last."""
     view: RunView | None = st.session_state.get("view")
     return view if view is not None and view.run_id == run_id else None
+
+
+def beside_view(root: Path) -> RunView | None:
+    """What has been read of the run that the shown one is compared with, brought up to date."""
+    run_id = st.session_state.get("beside")
+    if run_id is None:
+        return None
+    view: RunView | None = st.session_state.get("beside_view")
+    if view is None or view.run_id != run_id:
+        view = st.session_state["beside_view"] = RunView.attach(root, run_id)
+    else:
+        view.refresh()
+    if view.info.active:
+        st.caption(
+            f"Beside it: {view.info.preset}, iteration {view.info.iteration} of "
+            f"{view.info.settings.iterations}."
+        )
+    return view
 
 
 def page() -> None:
@@ -220,11 +182,12 @@ def page() -> None:
             else:
                 view.refresh()
             progress(view)
+            other = beside_view(root)
             for notice in view.notices:
                 st.info(notice)
             if view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
-                panels(view)
+                panels(view, other)
         except (InputError, RunFailed) as error:
             st.error(str(error))
             return

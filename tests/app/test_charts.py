@@ -6,6 +6,7 @@ import numpy as np
 
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
+from app.charts.logits import logits_figure
 from app.charts.losses import TERMS, losses_figure
 from app.charts.margin import margin_figure
 
@@ -48,3 +49,19 @@ def test_embedding_tells_real_and_synthetic_apart_by_marker() -> None:
     real, synthetic = embedding_figure(part, part, ("a", "b")).data
     assert real.marker.symbol != synthetic.marker.symbol
     assert list(real.text) == ["a", "b"]
+
+
+def test_a_run_to_compare_with_is_drawn_into_the_same_chart() -> None:
+    figure = accuracy_figure([6, 10], [80.0, 85.0], 94.0, 30, [], ("GDFQ", [6, 8], [79.0, 80.0]))
+    (other,) = [trace for trace in figure.data if trace.name == "GDFQ"]
+    assert list(other.x) == [6, 8] and list(other.y) == [79.0, 80.0]
+
+
+def test_logits_are_shown_relative_to_their_mean_and_of_the_likeliest_classes() -> None:
+    p, q = np.arange(40.0), np.arange(40.0)[::-1]
+    figure = logits_figure(p[:3], q[:3], p[:3] + 5, ["a", "b", "c"])
+    assert [trace.name for trace in figure.data] == ["P", "Q before", "Q after"]
+    assert list(figure.data[0].x) == ["a", "b", "c"]
+    assert list(figure.data[0].y) == list(figure.data[2].y) == [-1.0, 0.0, 1.0]
+    many = logits_figure(p, q, q, [str(index) for index in range(40)])
+    assert list(many.data[0].x) == [str(i) for i in (*range(10), *range(30, 40))]

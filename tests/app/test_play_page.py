@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,10 +28,10 @@ def _button(page: AppTest, label: str):
     return next(button for button in page.button if button.label == label)
 
 
-def test_fresh_page_offers_start_and_nothing_else(page: AppTest) -> None:
+def test_a_fresh_page_offers_to_start_and_nothing_else(page: AppTest) -> None:
     assert not page.exception
     enabled = [button.label for button in page.button if not button.disabled]
-    assert enabled == ["Start"]
+    assert enabled == ["Start", "New seed"]
 
 
 def test_margin_that_is_upside_down_is_refused_in_one_sentence(
@@ -60,11 +62,7 @@ def test_start_makes_a_run_with_the_chosen_settings_and_stop_ends_it(
 
 def _end(root: Path, run_id: str) -> None:
     runs.stop(root, run_id)
-    # Reading a run reaps its process, so that none is left to other tests.
-    deadline = time.monotonic() + 60
-    while psutil.Process().children() and time.monotonic() < deadline:
-        runs.refresh(root)
-        time.sleep(0.1)
+    _end_all(root)
 
 
 def _captions(page: AppTest) -> str:
@@ -125,3 +123,65 @@ def test_an_upload_for_another_architecture_is_refused(page: AppTest, tmp_path: 
     page.file_uploader[0].upload(other.name, other.read_bytes()).run()
     assert "colour.safetensors does not hold this network's weights" in page.error[0].value
     assert page.session_state["setting_weights"] == ""
+
+
+def _until(page: AppTest, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        time.sleep(0.1)
+    page.run()
+
+
+def _has_halves(root: Path, run_id: str, count: int) -> bool:
+    return len(runs.read(root, run_id, kinds=[runs.RecordKind.HALF]).records) == count
+
+
+def test_a_paused_run_shows_one_players_move_after_the_other(page: AppTest, tmp_path: Path) -> None:
+    page.text_input(key="setting_data").set_value("none").run()
+    _button(page, "Start").click().run()
+    root = tmp_path / "runs"
+    (info,) = runs.list_runs(root)
+    try:
+        _until(page, lambda: runs.info(root, info.run_id).iteration > 1)
+        _button(page, "Pause").click().run()
+        _until(page, lambda: runs.info(root, info.run_id).status == runs.RunStatus.PAUSED)
+        for count, player in ((1, "G"), (2, "Q")):
+            _button(page, "Next move").click().run()
+            _until(page, partial(_has_halves, root, info.run_id, count))
+            assert not page.exception
+            headings = " ".join(markdown.value for markdown in page.markdown)
+            assert f"{player}'s move in iteration" in headings
+        assert page.selectbox(key="half_move_sample").options
+    finally:
+        _end(root, info.run_id)
+
+
+def test_a_what_if_runs_beside_with_the_same_seed(page: AppTest, tmp_path: Path) -> None:
+    page.text_input(key="setting_data").set_value("none").run()
+    _button(page, "New seed").click().run()
+    root = tmp_path / "runs"
+    (first,) = runs.list_runs(root)
+    assert first.settings.seed == 1
+    try:
+        page.selectbox(key="what_if").select("GDFQ").run()
+        _button(page, "Start beside").click().run()
+        assert not page.exception
+        second, _ = runs.list_runs(root)
+        assert second.settings == first.settings.model_copy(update={"method": "gdfq"})
+        assert page.session_state["run_id"] == first.run_id
+        assert page.session_state["beside"] == second.run_id
+        _button(page, "Show this run alone").click().run()
+        assert "beside" not in page.session_state
+    finally:
+        for info in runs.list_runs(root):
+            runs.stop(root, info.run_id)
+        _end_all(root)
+
+
+def _end_all(root: Path) -> None:
+    # Reading a run reaps its process, so that none is left to other tests.
+    deadline = time.monotonic() + 60
+    while psutil.Process().children() and time.monotonic() < deadline:
+        runs.refresh(root)
+        time.sleep(0.1)

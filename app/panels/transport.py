@@ -1,0 +1,112 @@
+"""The buttons that start, hold, step and end a run, or start one to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from adadfq_core import runs
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.presets import DEFAULT_PRESET, WHAT_IFS
+from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.settings import make_settings
+from app.panels import controls
+
+# The run that is looked at and one to compare it with.
+MOST_RUNS = 2
+_RESUMABLE = (RunStatus.STOPPED, RunStatus.LOST, RunStatus.FAILED)
+
+
+def attempt(action: Callable[[], object]) -> None:
+    """Do `action`; a failure becomes the page's one-sentence message."""
+    try:
+        action()
+        st.session_state.pop("error", None)
+    except (InputError, RunFailed) as error:
+        st.session_state["error"] = str(error)
+
+
+def _start(root: Path, **changes: Any) -> None:
+    settings = make_settings(changes, controls.start_settings())
+    preset = st.session_state.get("preset", DEFAULT_PRESET)
+    st.session_state["run_id"] = runs.start(root, settings, preset)
+    st.session_state.pop("beside", None)
+
+
+def _new_seed(root: Path, info: RunInfo | None) -> None:
+    seed = 0 if info is None else info.settings.seed
+    _start(root, seed=seed + 1)
+
+
+def _compare(root: Path, info: RunInfo) -> None:
+    name = st.session_state["what_if"]
+    # As the run is now, sliders moved since its start included.
+    settings = make_settings(WHAT_IFS[name], runs.current_settings(root, info.run_id))
+    st.session_state["beside"] = runs.start(root, settings, name, MOST_RUNS)
+
+
+def buttons(root: Path, info: RunInfo | None) -> None:
+    """All of them, each enabled where it makes sense."""
+    run_id = info.run_id if info else ""
+    active = info is not None and info.active
+    paused = info is not None and info.status == RunStatus.PAUSED
+    row = st.columns([2, 2, 2, 2, 2, 2, 3], gap="small")
+
+    def button(place: int, label: str, enabled: bool, action: Callable[[], object], about: str):
+        row[place].button(
+            label,
+            type="primary" if label == "Start" else "secondary",
+            width="stretch",
+            disabled=not enabled,
+            help=about,
+            on_click=lambda: attempt(action),
+        )
+
+    button(
+        0,
+        "Start",
+        not active,
+        lambda: _start(root),
+        "Start with the settings at the left; the same seed gives the same initial weights.",
+    )
+    button(1, "New seed", not active, lambda: _new_seed(root, info), "Start with the next seed.")
+    if paused or (info is not None and info.status in _RESUMABLE):
+        button(2, "Resume", True, lambda: runs.resume(root, run_id), "Go on.")
+    else:
+        button(2, "Pause", active, lambda: runs.pause(root, run_id), "Hold before the next step.")
+    button(
+        3,
+        "Next move",
+        paused,
+        lambda: runs.step_half(root, run_id),
+        "Let the next player of a paused run move: first G, then Q.",
+    )
+    button(4, "Step", paused, lambda: runs.step(root, run_id), "Play one whole iteration.")
+    button(5, "Stop", active, lambda: runs.stop(root, run_id), "End the run; it can be resumed.")
+    with row[6].popover("Compare …", width="stretch", disabled=info is None):
+        _comparison(root, info)
+
+
+def _comparison(root: Path, info: RunInfo | None) -> None:
+    if info is None:
+        return
+    st.selectbox(
+        "What if",
+        list(WHAT_IFS),
+        key="what_if",
+        help="The same seed and settings but for this; both runs share the cores, so both slow "
+        "down.",
+    )
+    st.button(
+        "Start beside",
+        width="stretch",
+        on_click=lambda: attempt(lambda: _compare(root, info)),
+        help="Both runs are drawn into the same charts.",
+    )
+    if "beside" in st.session_state:
+        st.button(
+            "Show this run alone", width="stretch", on_click=lambda: st.session_state.pop("beside")
+        )
