@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +20,23 @@ from adadfq_core.runs.writer import RunWriter
 from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.formats import ImageFormat
 
-SHEET_IMAGES = 32
+SHEET_IMAGES = 64
+# A sheet is stored every few iterations, so that of large images fewer are kept.
+SHEET_BYTES = 4 << 20
 EMBEDDED_SAMPLES = 256
 # How long results stay on the device before they are copied and written together.
 DRAIN_SECONDS = 0.2
+
+
+def sheet_samples(labels: Tensor, image_shape: Sequence[int]) -> Tensor:
+    """Indices of the samples `(B,)` that a sheet keeps, sorted by class.
+
+    If there is no room for all, they are taken at equal distances, so that no class is left out.
+    """
+    order = torch.argsort(labels, stable=True)
+    count = min(len(order), SHEET_IMAGES, max(SHEET_BYTES // math.prod(image_shape), 1))
+    places = torch.arange(count, device=order.device) * len(order) // count
+    return order[places]
 
 
 class _Played(NamedTuple):
@@ -128,7 +143,7 @@ class Recorder:
             self._writer.append(RecordKind.EVALUATION, iteration, data)
 
     def _sheet(self, iteration: int, outcome: Outcome) -> None:
-        chosen = torch.argsort(outcome.labels, stable=True)[:SHEET_IMAGES]
+        chosen = sheet_samples(outcome.labels, outcome.images.shape[1:])
         self.append(
             RecordKind.IMAGES,
             iteration,
@@ -147,7 +162,7 @@ class Recorder:
 
         `value_before` and `value_after` are the game's value, the mean H' of what G makes.
         """
-        chosen = torch.argsort(move.outcome.labels, stable=True)[:SHEET_IMAGES]
+        chosen = sheet_samples(move.outcome.labels, move.outcome.images.shape[1:])
         arrays = {"labels": move.outcome.labels[chosen].cpu().numpy()}
         for when, look in (("before", move.before), ("after", move.after)):
             arrays |= {
