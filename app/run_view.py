@@ -20,8 +20,6 @@ SERIES = ("ms", "seconds", "lr_g", "lr_q", *SCALARS)
 RECENT_SAMPLES = 512
 # Iterations that must be there before the time left is estimated.
 FIRST_ESTIMATE = 20
-# Points a line shows: beyond that every second one goes, so that pages stay light.
-MAX_POINTS = 1500
 
 
 @dataclass
@@ -35,7 +33,8 @@ class RunView:
     steps: dict[str, list[float]] = field(
         default_factory=lambda: {name: [] for name in ("iteration", *SERIES)}
     )
-    h_prime: list[float] = field(default_factory=list)
+    samples: list[list[float]] = field(default_factory=list)
+    setting_changes: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     evaluations: list[Record] = field(default_factory=list)
     changes: list[tuple[int, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -69,6 +68,7 @@ class RunView:
                     f"{name} = {value}" for name, value in record.data["changes"].items()
                 )
                 self.changes.append((record.iteration, text))
+                self.setting_changes.append((record.iteration, record.data["changes"]))
             elif record.kind == RecordKind.NETWORK:
                 self.network = record.data
             elif record.kind == RecordKind.NOTICE:
@@ -94,19 +94,22 @@ class RunView:
         for name in SERIES:
             # Runs of an earlier version lack some.
             self.steps[name].append(record.data.get(name, math.nan))
-        self.h_prime = (self.h_prime + record.data["h_prime"])[-RECENT_SAMPLES:]
+        self.samples.append(record.data["h_prime"])
+
+    @property
+    def h_prime(self) -> list[float]:
+        """H' of the latest samples."""
+        latest: list[float] = []
+        for batch in reversed(self.samples):
+            latest += batch
+            if len(latest) >= RECENT_SAMPLES:
+                break
+        return latest[:RECENT_SAMPLES]
 
     @property
     def has_points(self) -> bool:
         """Whether any iteration has been read."""
         return bool(self.steps["iteration"])
-
-    def thinned_steps(self) -> dict[str, list[float]]:
-        """The steps, every n-th once there are many; n doubles so that points rarely change."""
-        stride = 1
-        while len(self.steps["iteration"]) > MAX_POINTS * stride:
-            stride *= 2
-        return {name: values[::stride] for name, values in self.steps.items()}
 
     def summary(self) -> Summary:
         """Accuracies so far."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.express as px
 import plotly.graph_objects as go
 
-from app.charts.style import layout, say_empty
-
-PALETTE = px.colors.qualitative.T10
+from app.charts.style import class_colours, layout, say_empty
 
 
 def embedding_figure(
@@ -27,7 +24,7 @@ def embedding_figure(
     if real is None and synthetic is None:
         say_empty(figure, "fitted once on real features, then kept")
         return figure
-    colours = np.array(PALETTE)
+    colours = np.array(class_colours(len(classes)))
     names = np.array(classes)
     for name, part, marker in (
         ("real", real, {"symbol": "circle", "size": 4, "opacity": 0.35}),
@@ -41,7 +38,7 @@ def embedding_figure(
             y=part["positions"][:, 1],
             mode="markers",
             name=name,
-            marker={**marker, "color": list(colours[labels % len(PALETTE)])},
+            marker={**marker, "color": list(colours[labels])},
             text=list(names[labels]),
             hovertemplate="%{text}<extra>" + name + "</extra>",
         )

@@ -11,6 +11,7 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
+from adadfq_core.runs import RunInfo
 from adadfq_core.settings import RunSettings, field, metadata
 from app.panels.network import CHOICES, network_panel
 
@@ -51,6 +52,14 @@ def start_settings() -> RunSettings:
     """
     preset = st.session_state.get("preset", DEFAULT_PRESET)
     return preset_settings(preset, _chosen())
+
+
+def shown_settings(in_force: RunSettings, info: RunInfo) -> RunSettings:
+    """`in_force` with the margin as its sliders stand: a run obeys an iteration later."""
+    margin = {name: st.session_state[_key(name)] for name in ("lambda_l", "lambda_u")}
+    if not info.active or margin["lambda_l"] >= margin["lambda_u"]:
+        return in_force
+    return in_force.model_copy(update=margin)
 
 
 def _send(root: Path, run_id: str | None, name: str) -> None:

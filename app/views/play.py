@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from adadfq_core import runs
@@ -13,12 +11,7 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.runs import RunStatus
-from app.charts.accuracy import accuracy_figure
-from app.charts.embedding import embedding_figure
-from app.charts.losses import losses_figure
-from app.charts.margin import margin_figure
-from app.components.live_chart import live_chart
-from app.panels import controls
+from app.panels import controls, run_charts
 from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
 from app.panels.samples import samples_html
@@ -57,46 +50,28 @@ def progress(view: RunView) -> None:
         column.metric(name, shown)
 
 
-def accuracy_title(data: dict[str, Any] | None) -> str:
-    """Heading of the accuracy's chart: on how many real images it is measured."""
-    if data is None:
-        return "Top-1 is not measured: no real images were given"
-    return f"Top-1 on {data['images']:,} real images"
-
-
 def panels(view: RunView, beside: RunView | None) -> None:
     """All live panels of a run, drawn over those of the run that it is compared with."""
-    info = view.info
     classes = view.network["classes"]
-    in_force = runs.current_settings(view.root, view.run_id)
+    settings = controls.shown_settings(runs.current_settings(view.root, view.run_id), view.info)
     if view.half is not None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
+    left, right = st.columns([3, 2])
+    with left:
+        run_charts.margin_panel(view, settings, classes)
+    with right:
+        run_charts.accuracy_panel(view, beside)
     left, right = st.columns(2)
     with left:
-        st.markdown(f"##### {accuracy_title(view.network['data'])}")
-        iterations, accuracy = view.top1_q()
-        figure = accuracy_figure(
-            iterations,
-            accuracy,
-            view.summary().top1_p,
-            info.settings.iterations,
-            view.changes,
-            beside and (beside.info.preset, *beside.top1_q()),
-        )
-        live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
+        run_charts.bands_panel(view)
     with right:
-        st.markdown("##### H' of the latest samples and the margin")
-        figure = margin_figure(np.array(view.h_prime), in_force.lambda_l, in_force.lambda_u)
-        live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
+        run_charts.map_panel(view, classes)
     left, right = st.columns(2)
     with left:
-        st.markdown("##### The generator's losses")
-        figure = losses_figure(view.thinned_steps(), view.changes)
-        live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
+        run_charts.terms_panel(view)
     with right:
-        st.markdown("##### UMAP of P's features: synthetic against real")
-        figure = embedding_figure(view.real, view.synthetic, classes)
-        live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")
+        run_charts.histogram_panel(view, settings)
+    run_charts.players_panel(view)
     if view.images is not None:
         st.markdown("##### Generated images")
         st.caption(

@@ -7,7 +7,6 @@ import numpy as np
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.logits import logits_figure
-from app.charts.losses import TERMS, losses_figure
 from app.charts.margin import margin_figure
 
 
@@ -36,12 +35,6 @@ def test_charts_without_data_say_so_instead_of_showing_axes() -> None:
         assert not figure.data
         assert figure.layout.annotations[0].text
         assert figure.layout.xaxis.visible is False
-
-
-def test_losses_of_zero_and_nan_are_gaps_on_the_log_axis() -> None:
-    steps = {name: [1.0, 0.0, float("nan")] for name in TERMS} | {"iteration": [1, 2, 3]}
-    for trace in losses_figure(steps, []).data:
-        assert list(trace.y) == [1.0, None, None]
 
 
 def test_embedding_tells_real_and_synthetic_apart_by_marker() -> None:

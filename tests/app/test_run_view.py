@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from adadfq_core.runs import RecordKind, RunStatus
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
-from app.run_view import FIRST_ESTIMATE, MAX_POINTS, RunView, newest
+from app.run_view import FIRST_ESTIMATE, RECENT_SAMPLES, RunView, newest
 
 
 def _step(seconds: float) -> dict[str, object]:
@@ -53,17 +54,34 @@ def test_time_left_follows_the_latest_pace_and_not_the_start_up(
     assert view.seconds_left() == pytest.approx(left / 10)
 
 
-def test_long_runs_are_thinned_and_refresh_reads_only_what_is_new(
+def test_refresh_adds_what_is_new_and_keeps_the_latest_samples_apart(
     run: tuple[RunStore, RunWriter, str],
 ) -> None:
     store, writer, run_id = run
-    for iteration in range(1, 2 * MAX_POINTS + 2):
+    for iteration in range(1, RECENT_SAMPLES + 2):
         writer.append(RecordKind.STEP, iteration, _step(iteration))
     writer.flush()
     view = RunView.attach(store.root, run_id)
     view.refresh()
-    assert len(view.steps["iteration"]) == 2 * MAX_POINTS + 1
-    assert len(view.thinned_steps()["iteration"]) <= MAX_POINTS
+    assert view.steps["iteration"] == list(range(1, RECENT_SAMPLES + 2))
+    assert len(view.samples) == RECENT_SAMPLES + 1
+    assert view.h_prime == [0.5] * RECENT_SAMPLES
+    writer.append(RecordKind.STEP, RECENT_SAMPLES + 2, _step(1) | {"h_prime": [0.1, 0.2]})
+    writer.append(RecordKind.PARAMETERS, RECENT_SAMPLES + 2, {"changes": {"beta": 2.0}})
+    writer.flush()
+    view.refresh()
+    assert view.h_prime[:2] == [0.1, 0.2] and len(view.h_prime) == RECENT_SAMPLES
+    assert view.setting_changes == [(RECENT_SAMPLES + 2, {"beta": 2.0})]
+
+
+def test_a_run_of_an_earlier_version_leaves_gaps(run: tuple[RunStore, RunWriter, str]) -> None:
+    store, writer, run_id = run
+    old = {name: value for name, value in _step(1).items() if name not in ("lr_g", "grad_norm_g")}
+    writer.append(RecordKind.STEP, 1, old)
+    writer.flush()
+    view = RunView.attach(store.root, run_id)
+    assert math.isnan(view.steps["lr_g"][0]) and math.isnan(view.steps["grad_norm_g"][0])
+    assert view.steps["loss_g"] == [1.0]
 
 
 def test_a_fresh_page_shows_the_active_run_else_the_newest(

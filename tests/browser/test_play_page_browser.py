@@ -14,10 +14,10 @@ from adadfq_core.runs import RunStatus
 
 pytestmark = pytest.mark.browser
 
-# Points of the first trace of the losses, the third live chart of the page.
+# Points of the first trace of the losses.
 POINTS = """() => {
   const nodes = [...document.querySelectorAll(".live-chart")];
-  const losses = nodes.find((node) => (node._fullData || []).some((t) => t.name === "L_BNS"));
+  const losses = nodes.find((node) => (node._fullData || []).some((t) => t.name === "L<sub>BNS</sub>"));
   return losses ? losses._fullData[0].x.length : 0;
 }"""
 

@@ -1,0 +1,150 @@
+"""The charts of a run, each with its heading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+
+from adadfq_core.game.pushes import h_prime_push, h_prime_push_gdfq
+from adadfq_core.settings import RunSettings
+from app.charts.accuracy import accuracy_figure
+from app.charts.embedding import embedding_figure
+from app.charts.h_prime_bands import bin_h_prime, h_prime_bands_figure
+from app.charts.margin import margin_figure
+from app.charts.margin_picture import margin_picture
+from app.charts.terms import (
+    WEIGHTS,
+    gradient_norms_figure,
+    in_force_over_run,
+    learning_rates_figure,
+    loss_q_figure,
+    terms_figure,
+)
+from app.components.live_chart import live_chart
+from app.run_view import RunView
+
+H_PRIME_BINS = 120
+_TERMS_OF_GDFQ = ("iteration", "loss_g", "loss_bns")
+
+
+def accuracy_title(data: dict[str, Any] | None) -> str:
+    """Heading of the accuracy's chart: on how many real images it is measured."""
+    if data is None:
+        return "Top-1 is not measured: no real images were given"
+    return f"Top-1 on {data['images']:,} real images"
+
+
+def accuracy_panel(view: RunView, beside: RunView | None) -> None:
+    """Q's accuracy against P's, and that of the run to compare with."""
+    st.markdown(f"##### {accuracy_title(view.network['data'])}")
+    figure = accuracy_figure(
+        *view.top1_q(),
+        view.summary().top1_p,
+        view.info.settings.iterations,
+        view.changes,
+        beside and (beside.info.preset, *beside.top1_q()),
+    )
+    live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
+
+
+def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
+    """Where G's loss pushes each sample on the H' axis `(n,)`, from both networks' logits."""
+    p, q, labels = (torch.from_numpy(samples[name]) for name in ("p_logits", "q_logits", "labels"))
+    if settings.method == "gdfq":
+        return h_prime_push_gdfq(p, q, labels).numpy()
+    push = h_prime_push(
+        p,
+        q,
+        labels,
+        settings.lambda_l,
+        settings.lambda_u,
+        settings.alpha_ds,
+        settings.beta,
+    )
+    return push.whole.numpy()
+
+
+def margin_panel(view: RunView, settings: RunSettings, classes: Sequence[str]) -> None:
+    """The samples of the latest sheet on the H' axis, within the margin that is set now."""
+    if view.images is None:
+        return
+    st.markdown(f"##### The margin: samples of iteration {view.images_iteration}")
+    samples = {**view.images, "push": pushes(view.images, settings)}
+    figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
+    live_chart(
+        figure,
+        key="margin_picture",
+        revision=view.run_id,
+        height=380,
+        alt="Samples on the H' axis between the boundaries of the margin",
+    )
+
+
+def histogram_panel(view: RunView, settings: RunSettings) -> None:
+    """Counts of H' of the latest samples."""
+    st.markdown(f"##### H' of the latest {len(view.h_prime)} samples")
+    figure = margin_figure(np.array(view.h_prime), settings.lambda_l, settings.lambda_u)
+    live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
+
+
+def bands_panel(view: RunView) -> None:
+    """Mean and quantiles of H' over the run, and the share of samples inside the margin."""
+    st.markdown("##### H' over the run")
+    iterations = view.steps["iteration"]
+    margin = _in_force(view, ("lambda_l", "lambda_u"))
+    bins = bin_h_prime(
+        iterations, view.samples, margin["lambda_l"], margin["lambda_u"], H_PRIME_BINS
+    )
+    figure = h_prime_bands_figure(bins, view.info.settings.iterations, view.changes)
+    live_chart(figure, key="bands", revision=view.run_id, height=360, alt="Bands of H'")
+
+
+def _in_force(view: RunView, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Values of settings at each iteration read so far."""
+    return in_force_over_run(
+        names, view.steps["iteration"], view.info.settings.model_dump(), view.setting_changes
+    )
+
+
+def terms_panel(view: RunView) -> None:
+    """The terms of G's loss, with their weights or without."""
+    st.markdown("##### The generator's loss and its terms")
+    weighted = st.toggle(
+        "with their weights",
+        key="terms_weighted",
+        help="Each term as it counts in L_G, times β, α and γ; else as it is.",
+    )
+    steps: dict[str, list[float]] = view.steps
+    weights = None
+    if view.info.settings.method == "gdfq":
+        # L_G is then P's cross-entropy and L_BNS; the terms of the game are not in it.
+        steps = {name: steps[name] for name in _TERMS_OF_GDFQ}
+    elif weighted:
+        weights = _in_force(view, WEIGHTS)
+    figure = terms_figure(steps, view.changes, weights)
+    live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
+
+
+def players_panel(view: RunView) -> None:
+    """Q's loss, both players' gradients and learning rates."""
+    left, middle, right = st.columns(3)
+    for column, title, make, key in (
+        (left, "Q's loss", loss_q_figure, "loss_q"),
+        (middle, "Gradient norms", gradient_norms_figure, "gradients"),
+        (right, "Learning rates", learning_rates_figure, "learning_rates"),
+    ):
+        with column:
+            st.markdown(f"##### {title}")
+            figure = make(view.steps, view.changes)
+            live_chart(figure, key=key, revision=view.run_id, height=260, alt=title)
+
+
+def map_panel(view: RunView, classes: Sequence[str]) -> None:
+    """Synthetic features among real ones."""
+    st.markdown("##### UMAP of P's features: synthetic against real")
+    figure = embedding_figure(view.real, view.synthetic, classes)
+    live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")

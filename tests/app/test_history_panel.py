@@ -1,0 +1,232 @@
+"""The bar over a run's history, without a browser."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.panels import history
+from app.panels.history import (
+    ECHO_SECONDS,
+    LIVE,
+    LONGEST_SECONDS,
+    MAX_STOPS,
+    SLOWEST_PER_SECOND,
+    Playhead,
+)
+
+STORED = tuple(range(10, 101, 10))
+
+
+def page() -> None:
+    """A page that draws the bar in a fragment and says what it returns."""
+    import streamlit as st
+
+    from adadfq_core.runs.history import Moments
+    from app.panels.history import history_bar, playing
+
+    @st.fragment(run_every=1.0)
+    def bar() -> None:
+        moments = Moments(st.session_state["stored"])
+        st.session_state["shown"] = history_bar(moments, st.session_state["live"], "bar")
+        st.session_state["playing"] = playing("bar")
+
+    bar()
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(history, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def bar(clock: Clock) -> AppTest:
+    test = AppTest.from_function(page, default_timeout=30)
+    return refresh(test, STORED)
+
+
+def refresh(bar: AppTest, stored: tuple[int, ...] | None = None) -> AppTest:
+    """Draw again, as the fragment's timer does, perhaps with new moments."""
+    if stored is not None:
+        bar.session_state["stored"] = stored
+        bar.session_state["live"] = max(stored, default=0) + 3
+    bar.run()
+    assert not bar.exception
+    return bar
+
+
+def shown(bar: AppTest) -> int | None:
+    return bar.session_state["shown"]
+
+
+def press(bar: AppTest, name: str) -> None:
+    bar.button(key=f"bar_{name}").click().run()
+    assert not bar.exception
+
+
+def stops(bar: AppTest) -> list[int]:
+    *moments, last = bar.select_slider[0].options
+    assert last == LIVE
+    return [int(option) for option in moments]
+
+
+def drag(bar: AppTest, position: int | str) -> None:
+    bar.select_slider[0].set_value(position).run()
+    assert not bar.exception
+
+
+def highlighted(bar: AppTest) -> bool:
+    """Whether the Live button says that the run is followed."""
+    return bar.button(key="bar_live").proto.type == "primary"
+
+
+def test_a_fresh_bar_is_live_and_follows_the_run(bar: AppTest) -> None:
+    assert shown(bar) is None
+    assert (stops(bar), bar.select_slider[0].value) == (list(STORED), LIVE)
+    assert bar.select_slider[0].label == "Live: iteration 103"
+    assert highlighted(bar) and bar.button(key="bar_next").disabled
+    refresh(bar, (*STORED, 110))
+    assert (shown(bar), bar.select_slider[0].value) == (None, LIVE)
+    assert stops(bar) == [*STORED, 110]
+
+
+def test_before_there_is_a_history_everything_is_disabled(bar: AppTest) -> None:
+    refresh(bar, ())
+    assert shown(bar) is None
+    widgets: list[Any] = [*bar.button, *bar.select_slider]
+    assert len(widgets) == 5 and all(widget.disabled for widget in widgets)
+    refresh(bar, STORED)
+    assert (stops(bar), shown(bar)) == (list(STORED), None)
+
+
+def test_an_old_moment_stays_put_while_new_ones_arrive(bar: AppTest) -> None:
+    drag(bar, 40)
+    assert shown(bar) == 40
+    assert not highlighted(bar)
+    for last in (110, 120):
+        refresh(bar, (*STORED, *range(110, last + 1, 10)))
+        assert (shown(bar), bar.select_slider[0].value, stops(bar)) == (40, 40, list(STORED))
+    assert bar.select_slider[0].label == "History: iteration 40 of 123"
+    press(bar, "live")
+    assert (shown(bar), stops(bar)[-1]) == (None, 120)
+
+
+def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest) -> None:
+    press(bar, "back")
+    assert shown(bar) == 90
+    press(bar, "next")
+    assert shown(bar) == 100
+    refresh(bar, (*STORED, 110))
+    press(bar, "next")
+    assert (shown(bar), stops(bar)[-1]) == (110, 110)
+    press(bar, "next")
+    assert shown(bar) is None
+    drag(bar, 10)
+    assert bar.button(key="bar_back").disabled
+
+
+def test_the_slider_s_right_end_is_live(bar: AppTest) -> None:
+    drag(bar, 100)
+    assert shown(bar) == 100
+    drag(bar, LIVE)
+    assert shown(bar) is None and highlighted(bar)
+
+
+def test_live_pressed_again_holds_the_newest_moment(bar: AppTest) -> None:
+    press(bar, "live")
+    refresh(bar, (*STORED, 110))
+    assert (shown(bar), highlighted(bar)) == (100, False)
+
+
+@pytest.mark.parametrize(("before", "after"), [(LIVE, 90), (50, 40)])
+def test_a_late_message_from_the_browser_does_not_undo_a_step(
+    bar: AppTest, clock: Clock, before: int | str, after: int
+) -> None:
+    """The timer's message may leave the browser before the slider's new position arrives there."""
+    if before != LIVE:
+        drag(bar, before)
+    press(bar, "back")
+    clock.now += ECHO_SECONDS / 2
+    drag(bar, before)
+    assert (shown(bar), bar.select_slider[0].value) == (after, after)
+    clock.now += ECHO_SECONDS
+    drag(bar, before)
+    assert bar.select_slider[0].value == before, "later the reader means it"
+    drag(bar, after)
+    drag(bar, before)
+    assert bar.select_slider[0].value == before, "what the reader left is never taken for late"
+
+
+def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: Clock) -> None:
+    press(bar, "play")
+    assert shown(bar) == 10 and bar.session_state["playing"]
+    refresh(bar)
+    assert shown(bar) == 10, "drawing again does not move it, time does"
+    for place in (1, 2, 4):
+        clock.now = 100 + (place + 0.5) / SLOWEST_PER_SECOND
+        refresh(bar)
+        assert shown(bar) == STORED[place]
+    assert bar.select_slider[0].label == "Replay: iteration 50 of 103"
+    refresh(bar, (*STORED, 110))
+    clock.now = 100 + 10.5 / SLOWEST_PER_SECOND
+    refresh(bar)
+    assert shown(bar) == 110, "what was stored meanwhile is replayed too"
+    clock.now += 1 / SLOWEST_PER_SECOND
+    refresh(bar)
+    assert shown(bar) is None and not bar.session_state["playing"]
+
+
+def test_a_replay_pauses_goes_on_and_gives_way(bar: AppTest, clock: Clock) -> None:
+    drag(bar, 30)
+    press(bar, "play")
+    assert bar.button(key="bar_play").label == "Pause"
+    clock.now += 1.5 / SLOWEST_PER_SECOND
+    press(bar, "play")
+    clock.now += 60
+    refresh(bar)
+    assert shown(bar) == 30 and bar.button(key="bar_play").label == "Play"
+    press(bar, "play")
+    clock.now += 1.5 / SLOWEST_PER_SECOND
+    refresh(bar)
+    assert shown(bar) == 40
+    drag(bar, 70)
+    clock.now += 60
+    refresh(bar)
+    assert shown(bar) == 70
+
+
+def test_a_long_run_s_replay_lasts_a_minute() -> None:
+    stored = range(0, 50_000, 10)
+    playhead = Playhead()
+    playhead.play(stored, 0.0)
+    playhead.advance(stored, LONGEST_SECONDS / 2)
+    assert playhead.shown == 25_000
+    playhead.advance(stored, LONGEST_SECONDS + 0.1)
+    assert playhead.shown is None and playhead.started is None
+
+
+def test_thousands_of_moments_make_an_even_slider_that_still_shows_each() -> None:
+    stored = tuple(range(10, 50_001, 10))
+    playhead = Playhead()
+    playhead.show(12_350, stored)
+    for _ in range(3):
+        playhead.step(1, stored)
+        *stops, last = playhead.stops(stored)
+        assert last == LIVE and playhead.shown in stops
+        assert len(stops) <= MAX_STOPS + 2
+        assert (stops[0], stops[-1]) == (10, 50_000)
+        assert max(b - a for a, b in pairwise(stops)) <= 80
+        assert set(stops) <= set(stored)
+    assert playhead.shown == 12_380

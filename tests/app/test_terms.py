@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from app.charts.terms import (
+    POINTS,
+    TERMS,
+    WEIGHTS,
+    gradient_norms_figure,
+    in_force_over_run,
+    learning_rates_figure,
+    loss_q_figure,
+    terms_figure,
+)
+
+SETTINGS = {"alpha_ds": 0.2, "alpha_as": 0.1, "beta": 1.0, "gamma": 1.0, "lambda_l": 0.1}
+
+
+def steps(count: int) -> dict[str, list[float]]:
+    """Terms of which L_G is the weighted sum, with the weights changed after iteration 5."""
+    generator = np.random.default_rng(0)
+    iterations = list(range(1, count + 1))
+    values = {name: generator.random(count) + 0.1 for name in TERMS}
+    weights = in_force_over_run(WEIGHTS, iterations, SETTINGS, changes())
+    values["loss_g"] = (
+        values["loss_margin"]
+        + weights["beta"]
+        * (weights["alpha_ds"] * values["loss_ds"] + weights["alpha_as"] * values["loss_as"])
+        + weights["gamma"] * values["loss_bns"]
+    )
+    return {"iteration": iterations} | {name: list(value) for name, value in values.items()}
+
+
+def changes() -> list[tuple[int, dict[str, float]]]:
+    return [(5, {"beta": 3.0, "lr_g": 0.1}), (7, {"alpha_ds": 0.5})]
+
+
+def by_name(figure: go.Figure) -> dict[str, go.Scatter]:
+    return {trace.name: trace for trace in figure.data}
+
+
+def test_a_changed_weight_is_in_force_from_the_next_iteration() -> None:
+    weights = in_force_over_run(WEIGHTS, [4, 5, 6, 7, 8], SETTINGS, changes())
+    assert weights.keys() == {"alpha_ds", "alpha_as", "beta", "gamma"}
+    assert weights["beta"].tolist() == [1, 1, 3, 3, 3]
+    assert weights["alpha_ds"].tolist() == [0.2, 0.2, 0.2, 0.2, 0.5]
+    assert weights["gamma"].tolist() == [1] * 5
+
+
+def test_weighted_terms_add_up_to_the_whole() -> None:
+    data = steps(10)
+    weights = in_force_over_run(WEIGHTS, data["iteration"], SETTINGS, changes())
+    whole, *parts = terms_figure(data, [], weights).data
+    assert list(sum(np.array(part.y) for part in parts)) == pytest.approx(list(whole.y))
+    assert [part.name for part in parts] == [
+        "L<sub>margin</sub>",
+        "β·α<sub>ds</sub>·L<sub>ds</sub>",
+        "β·α<sub>as</sub>·L<sub>as</sub>",
+        "γ·L<sub>BNS</sub>",
+    ]
+
+
+def test_without_weights_terms_are_as_they_were_recorded() -> None:
+    data = steps(10)
+    figure = terms_figure(data, [(3, "beta = 2")])
+    for trace, name in zip(figure.data, TERMS, strict=True):
+        assert list(trace.y) == data[name]
+        assert list(trace.x) == data["iteration"]
+    assert [trace.name for trace in figure.data][2] == "L<sub>ds</sub>"
+    assert figure.layout.shapes[0].x0 == 3
+    assert "nats" in figure.layout.yaxis.title.text
+
+
+def test_terms_that_a_method_does_not_have_are_left_out() -> None:
+    data = steps(10)
+    figure = terms_figure({name: data[name] for name in ("iteration", "loss_g", "loss_bns")}, [])
+    assert [trace.name for trace in figure.data] == ["L<sub>G</sub>", "L<sub>BNS</sub>"]
+
+
+def test_zero_and_nan_are_gaps_on_the_log_axis() -> None:
+    data = {name: [1.0, 0.0, float("nan")] for name in TERMS} | {"iteration": [1, 2, 3]}
+    weights = in_force_over_run(WEIGHTS, [1, 2, 3], SETTINGS | {"gamma": 0.0}, [])
+    assert terms_figure(data, []).layout.yaxis.type == "log"
+    for trace in terms_figure(data, []).data:
+        assert np.array_equal(trace.y, [1.0, np.nan, np.nan], equal_nan=True)
+    # A term that is switched off has no place on the axis either, but keeps its legend entry.
+    assert np.isnan(by_name(terms_figure(data, [], weights))["γ·L<sub>BNS</sub>"].y).all()
+
+
+def test_long_runs_are_thinned_and_keep_their_peaks() -> None:
+    data = {name: np.full(20_000, 2.0) for name in TERMS} | {"iteration": np.arange(1, 20_001)}
+    data["loss_ds"][12_345] = 900.0
+    traces = by_name(terms_figure(data, []))
+    assert all(len(trace.x) <= 2 * POINTS for trace in traces.values())
+    assert max(traces["L<sub>ds</sub>"].y) == 900.0
+
+
+def test_the_loss_of_q_is_negative_and_has_a_linear_axis_of_its_own() -> None:
+    figure = loss_q_figure({"iteration": [1, 2], "loss_q": [-921.0, -920.5]}, [(1, "T = 5")])
+    assert list(figure.data[0].y) == [-921.0, -920.5]
+    assert figure.layout.yaxis.type is None
+    assert "nats" in figure.layout.yaxis.title.text
+
+
+@pytest.mark.parametrize(
+    ("draw", "names", "title"),
+    [
+        (gradient_norms_figure, ("grad_norm_g", "grad_norm_q"), "gradient norm"),
+        (learning_rates_figure, ("lr_g", "lr_q"), "learning rate"),
+    ],
+)
+def test_both_players_share_a_log_axis(
+    draw: Callable[..., go.Figure], names: tuple[str, str], title: str
+) -> None:
+    g, q = names
+    figure = draw({"iteration": [1, 2], g: [0.1, 0.2], q: [0.0, 5.0]}, [])
+    traces = by_name(figure)
+    assert list(traces["G"].y) == [0.1, 0.2]
+    assert np.array_equal(traces["Q"].y, [np.nan, 5.0], equal_nan=True)
+    assert figure.layout.yaxis.type == "log"
+    assert title in figure.layout.yaxis.title.text
+
+
+def test_a_thinned_jump_of_the_learning_rate_stays_where_it_was() -> None:
+    iterations = np.arange(1, 4001)
+    rates = np.where(iterations < 1234, 1e-3, 1e-4)
+    figure = learning_rates_figure({"iteration": iterations, "lr_g": rates, "lr_q": rates}, [])
+    trace = figure.data[0]
+    assert trace.line.shape == "hv"
+    assert trace.x[np.argmax(np.array(trace.y) < 5e-4)] == 1234
