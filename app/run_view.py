@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,37 @@ import numpy as np
 
 from adadfq_core import runs
 from adadfq_core.game.step import SCALARS
-from adadfq_core.runs import Record, RecordKind, RunInfo
+from adadfq_core.runs import Record, RecordKind, RunInfo, history
+from adadfq_core.runs.history import Moments
 from adadfq_core.runs.summary import Summary, summarize
+from adadfq_core.settings import RunSettings
 
 # Numbers of every iteration, beside its own.
 SERIES = ("ms", "seconds", "lr_g", "lr_q", *SCALARS)
 RECENT_SAMPLES = 512
 # Iterations that must be there before the time left is estimated.
 FIRST_ESTIMATE = 20
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the panels of one moment show: of each kind the newest that was stored by then.
+
+    Attributes:
+        past: the iteration looked at, `None` for the newest.
+        settings: those in force.
+        images: the sheet of iteration `images_iteration` (see `runs.recorder`).
+        real, synthetic: positions and labels on the map.
+        h_prime: H' of the latest samples.
+    """
+
+    past: int | None
+    settings: RunSettings
+    images: dict[str, np.ndarray] | None
+    images_iteration: int
+    real: dict[str, np.ndarray] | None
+    synthetic: dict[str, np.ndarray] | None
+    h_prime: list[float]
 
 
 @dataclass
@@ -37,6 +61,8 @@ class RunView:
     setting_changes: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     evaluations: list[Record] = field(default_factory=list)
     changes: list[tuple[int, str]] = field(default_factory=list)
+    moments: Moments = field(default_factory=Moments)
+    past_frame: Frame | None = None
     notices: list[str] = field(default_factory=list)
     network: dict[str, Any] = field(default_factory=dict)
     half: Record | None = None
@@ -55,6 +81,7 @@ class RunView:
 
     def refresh(self) -> None:
         """Read what is new; pictures are read only for the latest of each kind."""
+        self.moments = history.moments(self.root, self.run_id, self.moments)
         update = runs.read(self.root, self.run_id, self.cursor)
         self.cursor, self.info = update.cursor, update.info
         latest: dict[str, Record] = {}
@@ -96,15 +123,45 @@ class RunView:
             self.steps[name].append(record.data.get(name, math.nan))
         self.samples.append(record.data["h_prime"])
 
-    @property
-    def h_prime(self) -> list[float]:
-        """H' of the latest samples."""
+    def recent_h_prime(self, iterations: int | None = None) -> list[float]:
+        """H' of the latest samples, or of the latest within the first `iterations`."""
+        end = len(self.samples)
+        if iterations is not None:
+            end = bisect_right(self.steps["iteration"], iterations)
         latest: list[float] = []
-        for batch in reversed(self.samples):
+        for batch in reversed(self.samples[max(0, end - RECENT_SAMPLES) : end]):
             latest += batch
             if len(latest) >= RECENT_SAMPLES:
                 break
         return latest[:RECENT_SAMPLES]
+
+    def frame(self, settings: RunSettings) -> Frame:
+        """The newest moment, with `settings` as they are in force or about to be."""
+        return Frame(
+            None,
+            settings,
+            self.images,
+            self.images_iteration,
+            self.real,
+            self.synthetic,
+            self.recent_h_prime(),
+        )
+
+    def frame_at(self, iteration: int) -> Frame:
+        """The moment after `iteration`."""
+        if self.past_frame is not None and self.past_frame.past == iteration:
+            return self.past_frame
+        then = history.at(self.root, self.run_id, iteration)
+        self.past_frame = Frame(
+            iteration,
+            then.settings,
+            then.images,
+            then.sheet.iteration if then.sheet else 0,
+            then.real,
+            then.synthetic,
+            self.recent_h_prime(iteration),
+        )
+        return self.past_frame
 
     @property
     def has_points(self) -> bool:

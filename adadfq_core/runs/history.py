@@ -79,8 +79,6 @@ def moments(root: Path, run_id: str, known: Moments | None = None) -> Moments:
     known = known or Moments()
     update = RunStore(root).read(run_id, known.cursor, _SHOWN)
     new = {record.iteration for record in update.records if _is_moment(record)}
-    if not new - set(known.iterations[-len(new) :]):
-        return Moments(known.iterations, update.cursor)
     # Sorted, not appended: an embedding is stored some iterations after the one that it shows.
     return Moments(tuple(sorted(new.union(known.iterations))), update.cursor)
 

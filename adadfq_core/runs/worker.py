@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from adadfq_core.home import cache_folder
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.recorder import Recorder
 from adadfq_core.runs.records import Command, CommandKind, RecordKind, RunStatus
+from adadfq_core.runs.retention import prune
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import change_live
@@ -53,6 +55,8 @@ class Worker:
     def __init__(self, root: Path, run_id: str, writer: RunWriter) -> None:
         store = RunStore(root)
         info = store.info(run_id)
+        self._store = store
+        self._run_id = run_id
         self._writer = writer
         self._paused = False
         self._steps_left = 0
@@ -258,6 +262,10 @@ class Worker:
         path = self._writer.checkpoints / f"{iteration:08d}.pt"
         digest = checkpoints.save(self._trainer.state_dict(), path)
         self._writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
+        # Earlier ones go only when this one's record is safe.
+        self._writer.flush()
+        with contextlib.suppress(RunFailed):  # a busy disk: the next checkpoint tries again
+            prune(self._store, self._run_id)
 
     def _poll_embedding(self) -> None:
         if self._embedding is None:

@@ -79,6 +79,12 @@ def mark_changes(figure: go.Figure, changes: list[tuple[int, str]]) -> None:
         )
 
 
+def mark_moment(figure: go.Figure, iteration: int | None) -> None:
+    """Mark the moment that the page looks at on the iteration axis; nothing for `None`."""
+    if iteration is not None:
+        figure.add_vline(x=iteration, line={"width": 2, "color": G_COLOUR})
+
+
 def say_empty(figure: go.Figure, text: str) -> None:
     """Show `text` where data is still missing, instead of axes with made-up ticks."""
     figure.update_xaxes(visible=False)

@@ -117,7 +117,7 @@ class Playhead:
         A page that is drawn every second asks for that with the slider as the browser has it. If
         a button has moved it meanwhile, that is where it was before and no wish of the reader's.
         """
-        if now - self.left.get(position, -ECHO_SECONDS) < ECHO_SECONDS:
+        if position in self.left and now - self.left[position] < ECHO_SECONDS:
             return
         self.drawn = position
         self.started = None

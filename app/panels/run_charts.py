@@ -16,6 +16,7 @@ from app.charts.embedding import embedding_figure
 from app.charts.h_prime_bands import bin_h_prime, h_prime_bands_figure
 from app.charts.margin import margin_figure
 from app.charts.margin_picture import margin_picture
+from app.charts.style import mark_moment
 from app.charts.terms import (
     WEIGHTS,
     gradient_norms_figure,
@@ -25,7 +26,7 @@ from app.charts.terms import (
     terms_figure,
 )
 from app.components.live_chart import live_chart
-from app.run_view import RunView
+from app.run_view import Frame, RunView
 
 H_PRIME_BINS = 120
 _TERMS_OF_GDFQ = ("iteration", "loss_g", "loss_bns")
@@ -38,7 +39,7 @@ def accuracy_title(data: dict[str, Any] | None) -> str:
     return f"Top-1 on {data['images']:,} real images"
 
 
-def accuracy_panel(view: RunView, beside: RunView | None) -> None:
+def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Q's accuracy against P's, and that of the run to compare with."""
     st.markdown(f"##### {accuracy_title(view.network['data'])}")
     figure = accuracy_figure(
@@ -48,6 +49,7 @@ def accuracy_panel(view: RunView, beside: RunView | None) -> None:
         view.changes,
         beside and (beside.info.preset, *beside.top1_q()),
     )
+    mark_moment(figure, frame.past)
     live_chart(figure, key="accuracy", revision=view.run_id, alt="Top-1 of Q against P")
 
 
@@ -68,12 +70,13 @@ def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
     return push.whole.numpy()
 
 
-def margin_panel(view: RunView, settings: RunSettings, classes: Sequence[str]) -> None:
-    """The samples of the latest sheet on the H' axis, within the margin that is set now."""
-    if view.images is None:
+def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
+    """The samples of the moment's sheet on the H' axis, within the margin in force."""
+    if frame.images is None:
         return
-    st.markdown(f"##### The margin: samples of iteration {view.images_iteration}")
-    samples = {**view.images, "push": pushes(view.images, settings)}
+    st.markdown(f"##### The margin: samples of iteration {frame.images_iteration}")
+    settings = frame.settings
+    samples = {**frame.images, "push": pushes(frame.images, settings)}
     figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
     live_chart(
         figure,
@@ -84,14 +87,15 @@ def margin_panel(view: RunView, settings: RunSettings, classes: Sequence[str]) -
     )
 
 
-def histogram_panel(view: RunView, settings: RunSettings) -> None:
-    """Counts of H' of the latest samples."""
-    st.markdown(f"##### H' of the latest {len(view.h_prime)} samples")
-    figure = margin_figure(np.array(view.h_prime), settings.lambda_l, settings.lambda_u)
+def histogram_panel(view: RunView, frame: Frame) -> None:
+    """Counts of H' of the moment's latest samples."""
+    st.markdown(f"##### H' of the latest {len(frame.h_prime)} samples")
+    settings = frame.settings
+    figure = margin_figure(np.array(frame.h_prime), settings.lambda_l, settings.lambda_u)
     live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
 
 
-def bands_panel(view: RunView) -> None:
+def bands_panel(view: RunView, frame: Frame) -> None:
     """Mean and quantiles of H' over the run, and the share of samples inside the margin."""
     st.markdown("##### H' over the run")
     iterations = view.steps["iteration"]
@@ -100,6 +104,7 @@ def bands_panel(view: RunView) -> None:
         iterations, view.samples, margin["lambda_l"], margin["lambda_u"], H_PRIME_BINS
     )
     figure = h_prime_bands_figure(bins, view.info.settings.iterations, view.changes)
+    mark_moment(figure, frame.past)
     live_chart(figure, key="bands", revision=view.run_id, height=360, alt="Bands of H'")
 
 
@@ -143,8 +148,8 @@ def players_panel(view: RunView) -> None:
             live_chart(figure, key=key, revision=view.run_id, height=260, alt=title)
 
 
-def map_panel(view: RunView, classes: Sequence[str]) -> None:
+def map_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
     """Synthetic features among real ones."""
     st.markdown("##### UMAP of P's features: synthetic against real")
-    figure = embedding_figure(view.real, view.synthetic, classes)
+    figure = embedding_figure(frame.real, frame.synthetic, classes)
     live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")

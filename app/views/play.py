@@ -12,11 +12,13 @@ from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.runs import RunStatus
 from app.panels import controls, run_charts
+from app.panels.animation import animation_panel
 from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
+from app.panels.history import REPLAY_REFRESH_SECONDS, history_bar, playing
 from app.panels.samples import samples_html
 from app.panels.transport import buttons
-from app.run_view import RunView, newest
+from app.run_view import Frame, RunView, newest
 
 REFRESH_SECONDS = 1.0
 # Until the first point is there nothing else is to be seen, and nothing trains yet.
@@ -50,38 +52,51 @@ def progress(view: RunView) -> None:
         column.metric(name, shown)
 
 
-def panels(view: RunView, beside: RunView | None) -> None:
-    """All live panels of a run, drawn over those of the run that it is compared with."""
+def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
+    """All panels of a run at one moment, drawn over those of the run it is compared with."""
     classes = view.network["classes"]
-    settings = controls.shown_settings(runs.current_settings(view.root, view.run_id), view.info)
-    if view.half is not None:
+    if view.half is not None and frame.past is None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
     left, right = st.columns([3, 2])
     with left:
-        run_charts.margin_panel(view, settings, classes)
+        run_charts.margin_panel(view, frame, classes)
     with right:
-        run_charts.accuracy_panel(view, beside)
+        run_charts.accuracy_panel(view, frame, beside)
     left, right = st.columns(2)
     with left:
-        run_charts.bands_panel(view)
+        run_charts.bands_panel(view, frame)
     with right:
-        run_charts.map_panel(view, classes)
+        run_charts.map_panel(view, frame, classes)
     left, right = st.columns(2)
     with left:
         run_charts.terms_panel(view)
     with right:
-        run_charts.histogram_panel(view, settings)
+        run_charts.histogram_panel(view, frame)
     run_charts.players_panel(view)
-    if view.images is not None:
+    if frame.images is not None:
         st.markdown("##### Generated images")
         st.caption(
-            f"The batch of iteration {view.images_iteration}. Adaptability 1: P and Q disagree "
+            f"The batch of iteration {frame.images_iteration}. Adaptability 1: P and Q disagree "
             "sharply; 0: they agree. Training uses these images only; real ones serve the accuracy "
             "and the map."
         )
-        st.html(samples_html(view.images, classes))
+        st.html(samples_html(frame.images, classes))
     with st.expander(coverage_title(view.network["coverage"])):
         st.dataframe(coverage_table(view.network["coverage"]), hide_index=True)
+
+
+def frame_of(view: RunView) -> Frame:
+    """The moment that the history bar asks for; draws the bar."""
+    past = history_bar(view.moments, view.info.iteration, key=history_key(view.run_id))
+    if past is not None:
+        return view.frame_at(past)
+    in_force = runs.current_settings(view.root, view.run_id)
+    return view.frame(controls.shown_settings(in_force, view.info))
+
+
+def history_key(run_id: str) -> str:
+    """Name of the history bar of a run: each keeps its own place."""
+    return f"history_{run_id}"
 
 
 def held_view(run_id: str) -> RunView | None:
@@ -147,8 +162,11 @@ def page() -> None:
     known_view = held_view(info.run_id)
     had_points = known_view is not None and known_view.has_points
     pace = REFRESH_SECONDS if had_points else REFRESH_SECONDS_AT_START
+    replays = playing(history_key(info.run_id))
+    if replays:
+        pace = REPLAY_REFRESH_SECONDS
 
-    @st.fragment(run_every=pace if active else None)
+    @st.fragment(run_every=pace if active or replays else None)
     def live() -> None:
         view = held_view(info.run_id)
         try:
@@ -162,15 +180,20 @@ def page() -> None:
                 st.info(notice)
             if view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
-                panels(view, other)
+                panels(view, frame_of(view), other)
         except (InputError, RunFailed) as error:
             st.error(str(error))
             return
-        if view.info.status != shown_status or view.has_points != had_points:
-            # The buttons outside follow the run's state, the pace its first point.
+        if (
+            view.info.status != shown_status
+            or view.has_points != had_points
+            or playing(history_key(view.run_id)) != replays
+        ):
+            # The buttons outside follow the run's state, the pace its first point and a replay.
             st.rerun()
 
     live()
+    animation_panel(root, info.run_id)
 
 
 page()

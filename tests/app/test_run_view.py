@@ -65,12 +65,14 @@ def test_refresh_adds_what_is_new_and_keeps_the_latest_samples_apart(
     view.refresh()
     assert view.steps["iteration"] == list(range(1, RECENT_SAMPLES + 2))
     assert len(view.samples) == RECENT_SAMPLES + 1
-    assert view.h_prime == [0.5] * RECENT_SAMPLES
+    assert view.recent_h_prime() == [0.5] * RECENT_SAMPLES
     writer.append(RecordKind.STEP, RECENT_SAMPLES + 2, _step(1) | {"h_prime": [0.1, 0.2]})
     writer.append(RecordKind.PARAMETERS, RECENT_SAMPLES + 2, {"changes": {"beta": 2.0}})
     writer.flush()
     view.refresh()
-    assert view.h_prime[:2] == [0.1, 0.2] and len(view.h_prime) == RECENT_SAMPLES
+    assert view.recent_h_prime()[:2] == [0.1, 0.2]
+    assert len(view.recent_h_prime()) == RECENT_SAMPLES
+    assert view.recent_h_prime(3) == [0.5] * 3
     assert view.setting_changes == [(RECENT_SAMPLES + 2, {"beta": 2.0})]
 
 
