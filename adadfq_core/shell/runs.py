@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adadfq_core.home import runs_folder
+from adadfq_core.settings_file import to_yaml
 
 runs_commands = typer.Typer(help="Stored runs.", no_args_is_help=True)
 RunDir = Annotated[Path | None, typer.Option(help="Folder that keeps runs.")]
@@ -31,3 +32,13 @@ def stop(run_id: str, run_dir: RunDir = None) -> None:
     from adadfq_core import runs
 
     runs.stop(run_dir or runs_folder(), run_id)
+
+
+@runs_commands.command("settings")
+def print_settings(run_id: str, run_dir: RunDir = None) -> None:
+    """Print the settings in force in a run as YAML, for 'train --config' and the page."""
+    from adadfq_core import runs
+
+    root = run_dir or runs_folder()
+    in_force = runs.current_settings(root, run_id)
+    typer.echo(to_yaml(in_force, runs.info(root, run_id).preset), nl=False)

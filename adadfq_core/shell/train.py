@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
+from adadfq_core.settings import make_settings
+from adadfq_core.settings_file import read_settings
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
 
 POLL_SECONDS = 0.5
@@ -24,8 +26,28 @@ def _bits(text: str) -> dict[str, str]:
     return {"weight_bits": parts[0].strip(), "activation_bits": parts[1].strip()}
 
 
+def _configured(config: Path) -> dict[str, Any]:
+    changes = read_settings(config)
+    if changes.get("weights"):
+        changes["weights"] = str(Path(changes["weights"]).expanduser().absolute())
+    return changes
+
+
 def train(
-    preset: Annotated[str, typer.Option(help="Named settings to start from.")] = DEFAULT_PRESET,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Named settings to start from: {DEFAULT_PRESET}, or none with --config."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of settings, as 'runs settings' prints it. It wins over --preset; "
+            "--set and the other options win over it. Without --preset, a setting that the file "
+            "leaves out takes its default."
+        ),
+    ] = None,
     network: Network = None,
     weights: Weights = None,
     data: Data = None,
@@ -41,13 +63,16 @@ def train(
     """Quantize a network without its data; Ctrl-C stops the run, which can be resumed."""
     from adadfq_core import runs
 
-    changes = assigned(
+    changes = _configured(config) if config is not None else {}
+    changes |= assigned(
         assignments, network=network, weights=weights, data=data, epochs=epochs, seed=seed
     )
     changes |= _bits(bits) if bits is not None else {}
-    settings = checked(preset_settings(preset, changes))
+    if preset is None and config is None:
+        preset = DEFAULT_PRESET
+    settings = make_settings(changes) if preset is None else preset_settings(preset, changes)
     root = (run_dir or runs_folder()).expanduser().absolute()
-    run_id = runs.start(root, settings, preset, own_code=True)
+    run_id = runs.start(root, checked(settings), preset or "", own_code=True)
     try:
         _follow(root, run_id)
     except KeyboardInterrupt:

@@ -33,7 +33,6 @@ def test_a_view_comes_back_from_its_link(
     # Through the text of a real address, as a browser hands it back.
     query = dict(parse_qsl(urlencode(to_query(view)), keep_blank_values=True))
     assert from_query(query) == view
-    # What another preset sets and these settings leave at None has no text, so none may do so.
     assert from_query(query).settings() == chosen
 
 
