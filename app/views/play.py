@@ -20,6 +20,9 @@ from app.panels.samples import samples_html
 from app.panels.transport import buttons
 from app.run_view import Frame, RunView, newest
 
+BANDS, MAP, LOSSES = "H' over the run", "Map", "Losses"
+HISTOGRAM, PLAYERS, IMAGES = "Histogram of H'", "Gradients and rates", "Images"
+
 REFRESH_SECONDS = 1.0
 # Until the first point is there nothing else is to be seen, and nothing trains yet.
 REFRESH_SECONDS_AT_START = 0.3
@@ -52,6 +55,20 @@ def progress(view: RunView) -> None:
         column.metric(name, shown)
 
 
+def chosen_panels() -> list[str]:
+    """The panels that the reader wants to see; draws the choice."""
+    shown: list[str] = st.pills(
+        "Panels",
+        (BANDS, MAP, LOSSES, HISTOGRAM, PLAYERS, IMAGES),
+        selection_mode="multi",
+        default=[BANDS, MAP, LOSSES, IMAGES],
+        key="panels",
+        label_visibility="collapsed",
+        help="Each panel is drawn anew every second: fewer leave more of the cores to training.",
+    )
+    return shown
+
+
 def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """All panels of a run at one moment, drawn over those of the run it is compared with."""
     classes = view.network["classes"]
@@ -62,18 +79,21 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
         run_charts.margin_panel(view, frame, classes)
     with right:
         run_charts.accuracy_panel(view, frame, beside)
-    left, right = st.columns(2)
-    with left:
-        run_charts.bands_panel(view, frame)
-    with right:
-        run_charts.map_panel(view, frame, classes)
-    left, right = st.columns(2)
-    with left:
-        run_charts.terms_panel(view)
-    with right:
-        run_charts.histogram_panel(view, frame)
-    run_charts.players_panel(view)
-    if frame.images is not None:
+    draw = {
+        BANDS: lambda: run_charts.bands_panel(view, frame),
+        MAP: lambda: run_charts.map_panel(view, frame, classes),
+        LOSSES: lambda: run_charts.terms_panel(view),
+        HISTOGRAM: lambda: run_charts.histogram_panel(view, frame),
+    }
+    chosen = chosen_panels()
+    wanted = [name for name in draw if name in chosen]
+    for start in range(0, len(wanted), 2):
+        for column, name in zip(st.columns(2), wanted[start : start + 2], strict=False):
+            with column:
+                draw[name]()
+    if PLAYERS in chosen:
+        run_charts.players_panel(view)
+    if frame.images is not None and IMAGES in chosen:
         st.markdown("##### Generated images")
         st.caption(
             f"The batch of iteration {frame.images_iteration}. Adaptability 1: P and Q disagree "
