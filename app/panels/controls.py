@@ -40,8 +40,22 @@ def _offered(name: str, value: float) -> float:
     return min(value, SLIDER_TOP.get(name, math.inf))
 
 
+def use_base(settings: RunSettings, changes: dict[str, Any]) -> None:
+    """Show `settings`, and start with their `changes` to the preset that no widget offers."""
+    show_settings(settings)
+    st.session_state["base"] = changes
+
+
 def _chosen() -> dict[str, Any]:
-    return {name: st.session_state[_key(name)] for name in (*CHOICES, *FIXED, *LIVE)}
+    """Values of the widgets; one that was not moved from what it shows of `base` keeps that."""
+    chosen = {name: st.session_state[_key(name)] for name in (*CHOICES, *FIXED, *LIVE)}
+    base = st.session_state.get("base", {})
+    kept = {
+        name: base[name]
+        for name in base.keys() & {*FIXED, *LIVE}
+        if chosen[name] == _offered(name, base[name])
+    }
+    return {**base, **chosen, **kept}
 
 
 def start_settings() -> RunSettings:
@@ -74,7 +88,7 @@ def _send(root: Path, run_id: str | None, name: str) -> None:
 
 def _use_preset() -> None:
     kept = {name: st.session_state[_key(name)] for name in CHOICES}
-    show_settings(preset_settings(st.session_state["preset"], kept))
+    use_base(preset_settings(st.session_state["preset"], kept), {})
 
 
 def keep_over_pages() -> None:

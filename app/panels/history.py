@@ -137,6 +137,17 @@ def playing(key: str) -> bool:
     return _playhead(key).started is not None
 
 
+def show_moment(key: str, iteration: int) -> None:
+    """Let the bar `key` show the moment `iteration`."""
+    _playhead(key).show(iteration, (iteration,))
+
+
+def moment_of(key: str) -> int | None:
+    """The iteration that the bar `key` shows; `None` for live, and while a replay goes."""
+    playhead = _playhead(key)
+    return playhead.shown if playhead.started is None else None
+
+
 def _toggle_replay(playhead: Playhead, stored: Sequence[int]) -> None:
     if playhead.started is None:
         playhead.play(stored, time.monotonic())

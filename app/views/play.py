@@ -9,14 +9,15 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
-from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.runs import RunStatus
 from app.panels import controls, run_charts
+from app.panels.address import history_key, restore_from_address, write_address
 from app.panels.animation import animation_panel
 from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
 from app.panels.history import REPLAY_REFRESH_SECONDS, history_bar, playing
 from app.panels.samples import samples_html
+from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.transport import buttons
 from app.run_view import Frame, RunView, newest
 
@@ -114,11 +115,6 @@ def frame_of(view: RunView) -> Frame:
     return view.frame(controls.shown_settings(in_force, view.info))
 
 
-def history_key(run_id: str) -> str:
-    """Name of the history bar of a run: each keeps its own place."""
-    return f"history_{run_id}"
-
-
 def held_view(run_id: str) -> RunView | None:
     """What this session has read of run `run_id`, if that is the run it looked at last."""
     view: RunView | None = st.session_state.get("view")
@@ -147,9 +143,10 @@ def page() -> None:
     """Draw the page."""
     root = runs_folder()
     st.title("AdaDFQ Playground")
-    if "preset" not in st.session_state:
-        st.session_state["preset"] = DEFAULT_PRESET
-        controls.show_settings(preset_settings(DEFAULT_PRESET))
+    restore_from_address(root)
+    load_pending_settings()
+    for problem in st.session_state.pop("address_problems", []):
+        st.warning(problem)
     try:
         known = runs.list_runs(root)
     except (InputError, RunFailed) as error:
@@ -166,9 +163,11 @@ def page() -> None:
     active = info is not None and info.active
     with st.sidebar:
         controls.settings_panel(root, info.run_id if info else None, active)
+        settings_file_panel(active)
     buttons(root, info)
     if "error" in st.session_state:
         st.error(st.session_state["error"])
+    write_address(run_id)
     if info is None:
         st.info(
             f"Press Start: {st.session_state['setting_network']} is quantized to "
@@ -204,6 +203,7 @@ def page() -> None:
         except (InputError, RunFailed) as error:
             st.error(str(error))
             return
+        write_address(info.run_id)
         if (
             view.info.status != shown_status
             or view.has_points != had_points

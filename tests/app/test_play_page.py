@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 from adadfq_core import runs
+from adadfq_core.presets import preset_settings
+from adadfq_core.settings_file import to_yaml
 from adadfq_core.zoo.registry import find
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
@@ -103,12 +105,16 @@ def test_a_bad_override_is_refused_before_anything_starts(page: AppTest, tmp_pat
     assert runs.list_runs(tmp_path / "runs") == []
 
 
+def _weights_uploader(page: AppTest):
+    return next(u for u in page.file_uploader if u.label == "Weights of your own")
+
+
 def test_a_fitting_upload_becomes_the_weights_and_can_be_given_up(
     page: AppTest, tmp_path: Path
 ) -> None:
     other = tmp_path / "grey.safetensors"
     save_file(find("fashion-resnet20").build().state_dict(), other)
-    page.file_uploader[0].upload(other.name, other.read_bytes()).run()
+    _weights_uploader(page).upload(other.name, other.read_bytes()).run()
     assert not page.exception
     assert "Weights: grey.safetensors" in _captions(page)
     stored = Path(page.session_state["setting_weights"])
@@ -120,7 +126,7 @@ def test_a_fitting_upload_becomes_the_weights_and_can_be_given_up(
 def test_an_upload_for_another_architecture_is_refused(page: AppTest, tmp_path: Path) -> None:
     other = tmp_path / "colour.safetensors"
     save_file(find("cifar10-resnet20").build().state_dict(), other)
-    page.file_uploader[0].upload(other.name, other.read_bytes()).run()
+    _weights_uploader(page).upload(other.name, other.read_bytes()).run()
     assert "colour.safetensors does not hold this network's weights" in page.error[0].value
     assert page.session_state["setting_weights"] == ""
 
@@ -185,3 +191,68 @@ def _end_all(root: Path) -> None:
     while psutil.Process().children() and time.monotonic() < deadline:
         runs.refresh(root)
         time.sleep(0.1)
+
+
+def test_an_address_restores_settings_and_names_what_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADADFQ_HOME", str(tmp_path))
+    page = AppTest.from_file(MAIN, default_timeout=60)
+    for name, value in {
+        "preset": "interactive",
+        "s.lambda_l": "0.3",
+        "s.seed": "7",
+        "s.lr_q": "0.00025",
+        "s.network": "os:getcwd",
+        "run": "20260101-000000-3w3a-aa",
+    }.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    assert page.slider(key="setting_lambda_l").value == 0.3
+    told = " | ".join(warning.value for warning in page.warning)
+    assert "never runs" in told and "There is no run '20260101-000000-3w3a-aa'" in told
+
+    page.text_input(key="setting_data").set_value("none").run()
+    _button(page, "Start").click().run()
+    root = tmp_path / "runs"
+    (info,) = runs.list_runs(root)
+    try:
+        assert not page.exception
+        # The rate lies between two of the slider's, the seed has no widget at all.
+        assert (info.settings.lambda_l, info.settings.seed) == (0.3, 7)
+        assert info.settings.lr_q == 0.00025
+        assert info.settings.network == "fashion-resnet20"
+        assert page.query_params["run"] == info.run_id
+        assert page.query_params["s.seed"] == "7"
+
+        elsewhere = AppTest.from_file(MAIN, default_timeout=60)
+        elsewhere.query_params["run"] = info.run_id
+        elsewhere.run()
+        assert elsewhere.session_state["run_id"] == info.run_id
+        assert elsewhere.slider(key="setting_lambda_l").value == 0.3
+    finally:
+        _end(root, info.run_id)
+
+
+def test_settings_go_through_a_file_and_back(page: AppTest, tmp_path: Path) -> None:
+    wanted = preset_settings("paper-cifar", {"seed": 11, "gamma": 2.0, "epochs": 50})
+    loader = next(u for u in page.file_uploader if u.label == "Load")
+    loader.upload("mine.yaml", to_yaml(wanted, "paper-cifar").encode()).run()
+    assert not page.exception
+    assert page.slider(key="setting_gamma").value == 2.0
+    page.text_input(key="setting_data").set_value("none").run()
+    _button(page, "Start").click().run()
+    root = tmp_path / "runs"
+    (info,) = runs.list_runs(root)
+    try:
+        assert info.settings == wanted.model_copy(update={"data": "none"})
+    finally:
+        _end(root, info.run_id)
+
+
+def test_a_settings_file_never_runs_code(page: AppTest) -> None:
+    loader = next(u for u in page.file_uploader if u.label == "Load")
+    loader.upload("theirs.yaml", b"network: os:getcwd\n").run()
+    assert "would run code" in page.error[0].value
+    assert page.session_state["setting_network"] == "fashion-resnet20"
