@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 # Points of the first trace of the losses.
 POINTS = """() => {
   const nodes = [...document.querySelectorAll(".live-chart")];
-  const losses = nodes.find((node) => (node._fullData || []).some((t) => t.name === "L<sub>BNS</sub>"));
+  const named = (node) => (node._fullData || []).some((t) => t.name === "L<sub>BNS</sub>");
+  const losses = nodes.find(named);
   return losses ? losses._fullData[0].x.length : 0;
 }"""
 
