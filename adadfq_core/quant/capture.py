@@ -26,7 +26,9 @@ def capture(network: nn.Module, example_input: Tensor) -> fx.GraphModule:
     Functional convolutions, linear layers and BatchNorm become modules of the graph, and whatever
     reads a tensor after it was overwritten reads the overwriting operation instead. Nodes whose
     `meta["samples"]` is true hold floating-point tensors of two axes or more that depend on the
-    input; `meta["owner"]` is the name of the module in whose forward a node was written.
+    input; `meta["owner"]` is the name of the module in whose forward a node was written, and
+    `meta["layer"]` the network's own name of a layer that became a module here. The graph's
+    `meta["unreached"]` lists layers with weights that the forward pass does not use.
 
     torch.fx is tried first because it is fast and keeps modules whole; torch.export takes what it
     cannot (branches on flags, `len` of a tensor).
