@@ -169,6 +169,15 @@ class RunSettings(BaseModel):
         json_schema_extra=_live("η_Q", log=True),
     )
 
+    slow_motion: int = Field(
+        0,
+        ge=0,
+        le=5_000,
+        description="Milliseconds to wait before each iteration, to watch the game; every "
+        "iteration's images are then stored.",
+        json_schema_extra=_live("slow motion"),
+    )
+
     adam_beta1: float = Field(0.5, ge=0, lt=1, description="First moment's decay of G's Adam.")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="Second moment's decay of G's Adam.")
     q_momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of Q's SGD.")

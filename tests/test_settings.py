@@ -44,6 +44,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("alpha_as", 101, "a number from 0 to 100"),
     ("beta", math.inf, "a number from 0 to 100"),
     ("gamma", "much", "a number from 0 to 100"),
+    ("slow_motion", -1, "a whole number from 0 to 5000"),
     ("temperature", 0, "a number from 0.1 to 1000"),
     ("temperature", 1001, "a number from 0.1 to 1000"),
     ("lr_g", -1e-3, "a number from 0 to 1"),
@@ -205,6 +206,7 @@ LIVE = {
     "temperature": 5.0,
     "lr_g": 1e-4,
     "lr_q": 1e-5,
+    "slow_motion": 500,
 }
 
 

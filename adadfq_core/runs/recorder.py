@@ -92,7 +92,8 @@ class Recorder:
         beside = {"ms": milliseconds, "seconds": self.seconds, "lr_g": lr_g, "lr_q": lr_q}
         self._pending.append(_Played(iteration, outcome, beside))
         self._features.append((self._tap.latest(), outcome.labels, outcome.h_prime))
-        if iteration == 1 or iteration % self._trainer.settings.snapshot_every == 0:
+        settings = self._trainer.settings
+        if iteration == 1 or settings.slow_motion or iteration % settings.snapshot_every == 0:
             self._sheet(iteration, outcome)
         if iteration == 1 or time.monotonic() - self._drained >= DRAIN_SECONDS:
             self.drain()

@@ -166,12 +166,24 @@ class Worker:
             if iteration == self._trainer.iteration:
                 self._trainer.change(change_live(self._trainer.settings, changes))
         self._obey()
+        self._wait_in_slow_motion()
         self._wait_while_paused()
         if self._stop:
             self.checkpoint()
             raise Stopped
         if not self.wants_halves():
             self._steps_left = max(0, self._steps_left - 1)
+
+    def _wait_in_slow_motion(self) -> None:
+        """Hold as long as the setting says, obeying commands meanwhile."""
+        began = time.monotonic()
+        while not (self._paused or self._stop):
+            left = began + self._trainer.settings.slow_motion / 1e3 - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(left, PAUSE_POLL_SECONDS))
+            self._obey()
+        self._recorder.leave_out(time.monotonic() - began)
 
     def _wait_while_paused(self) -> None:
         paused_at = time.monotonic()

@@ -16,7 +16,11 @@ from adadfq_core.settings import RunSettings, field, metadata
 from app.panels.network import CHOICES, network_panel
 
 FIXED = ("weight_bits", "activation_bits")
-LIVE = ("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q")
+LIVE = (
+    *("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q"),
+    "slow_motion",
+)
+SPEEDS = [2000, 1000, 500, 200, 0]
 # Largest value a slider offers where the model allows far more than anyone tries.
 SLIDER_TOP = {"alpha_ds": 2.0, "alpha_as": 2.0, "beta": 5.0, "gamma": 20.0}
 RATES = [round(10**exponent * digit, 12) for exponent in range(-6, 0) for digit in (1, 2, 3, 5)]
@@ -37,6 +41,8 @@ def show_settings(settings: RunSettings) -> None:
 def _offered(name: str, value: float) -> float:
     if name.startswith("lr_"):
         return min(RATES, key=lambda rate: abs(math.log(rate) - math.log(max(value, 1e-9))))
+    if name == "slow_motion":
+        return min(SPEEDS, key=lambda speed: abs(speed - value))
     return min(value, SLIDER_TOP.get(name, math.inf))
 
 
@@ -97,6 +103,10 @@ def keep_over_pages() -> None:
         st.session_state[_key(name)] = st.session_state[_key(name)]
 
 
+def _speed(milliseconds: int) -> str:
+    return f"{milliseconds} ms" if milliseconds else "full"
+
+
 def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
     """Draw the sidebar; live settings of an active run are sent when they change."""
     network_panel(active)
@@ -123,7 +133,10 @@ def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
             "on_change": _send,
             "args": (root, run_id, name),
         }
-        if name.startswith("lr_"):
+        if name == "slow_motion":
+            common["help"] = str(field(name).description)
+            st.select_slider("speed", SPEEDS, format_func=_speed, **common)
+        elif name.startswith("lr_"):
             st.select_slider(name, RATES, format_func=lambda rate: f"{rate:g}", **common)
         else:
             st.slider(name, 0.0, SLIDER_TOP.get(name, 1.0), step=0.01, **common)

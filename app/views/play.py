@@ -16,6 +16,7 @@ from app.panels.animation import animation_panel
 from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
 from app.panels.history import REPLAY_REFRESH_SECONDS, history_bar, playing
+from app.panels.players import players_strip
 from app.panels.samples import samples_html
 from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.transport import buttons
@@ -75,6 +76,8 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     classes = view.network["classes"]
     if view.half is not None and frame.past is None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
+    if frame.past is None:
+        players_strip(view, frame.settings)
     left, right = st.columns([3, 2])
     with left:
         run_charts.margin_panel(view, frame, classes)

@@ -296,3 +296,23 @@ def test_a_paused_run_is_played_half_by_half(tmp_path: Path) -> None:
     _wait(lambda: runs.info(root, run_id).status == RunStatus.STOPPED)
     assert len(halves()) == 4
     assert runs.latest(root, run_id, RecordKind.CHECKPOINT).iteration == start + 2
+
+
+def test_slow_motion_waits_stores_every_sheet_and_obeys_at_once(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run_id = _small_run(root, epochs=400, evaluate_every=10_000, checkpoint_every=10_000)
+    _wait(lambda: runs.info(root, run_id).iteration > 6)
+    runs.set_parameters(root, run_id, {"slow_motion": 400})
+    _wait(lambda: runs.current_settings(root, run_id).slow_motion == 400)
+    start = runs.info(root, run_id).iteration
+    began = time.monotonic()
+    _wait(lambda: runs.info(root, run_id).iteration >= start + 4)
+    assert time.monotonic() - began > 3 * 0.4
+    runs.set_parameters(root, run_id, {"slow_motion": 5000})
+    _wait(lambda: runs.current_settings(root, run_id).slow_motion == 5000)
+    began = time.monotonic()
+    runs.stop(root, run_id)
+    _wait(lambda: not runs.info(root, run_id).active)
+    assert time.monotonic() - began < 4
+    sheets = [r.iteration for r in runs.read(root, run_id, kinds=[RecordKind.IMAGES]).records]
+    assert {start + 2, start + 3} <= set(sheets)

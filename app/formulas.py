@@ -1,0 +1,58 @@
+"""What each player minimises, as LaTeX with the numbers of the moment put in (DESIGN's symbols)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from adadfq_core.settings import RunSettings
+
+
+def _number(value: float) -> str:
+    """Three significant digits, without an exponent where the number is of everyday size."""
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e4:
+        decimals = 2 - math.floor(math.log10(abs(value)))
+        return f"{value:.{max(decimals, 0)}f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+
+
+def generator_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[str, str]:
+    """`L_G` in symbols, and with the values of `step` (as the run's log names them)."""
+    total, bns = _number(step["loss_g"]), _number(step["loss_bns"])
+    if settings.method == "gdfq":
+        entropy = step["loss_g"] - settings.gamma * step["loss_bns"]
+        return (
+            r"L_G = \mathrm{CE}(\mathrm{softmax}(p), y) + \gamma L_{BNS}",
+            rf"{total} = {_number(entropy)} + {_number(settings.gamma)} \cdot {bns}",
+        )
+    symbols = (
+        r"L_G = L_{margin} + \beta\,(\alpha_{ds} L_{ds} + \alpha_{as} L_{as}) + \gamma L_{BNS}"
+    )
+    numbers = (
+        rf"{total} = {_number(step['loss_margin'])} + {_number(settings.beta)}\,("
+        rf"{_number(settings.alpha_ds)} \cdot {_number(step['loss_ds'])} + "
+        rf"{_number(settings.alpha_as)} \cdot {_number(step['loss_as'])}) + "
+        rf"{_number(settings.gamma)} \cdot {bns}"
+    )
+    return symbols, numbers
+
+
+def quantized_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[str, str]:
+    """`L_Q` in symbols, and its value."""
+    temperature = _number(settings.temperature)
+    if settings.method == "gdfq":
+        symbols = (
+            r"L_Q = \mathrm{CE}(\mathrm{softmax}(q), y) + T^2\, \mathrm{KL}(\mathrm{softmax}(p/T)"
+            r"\,\|\,\mathrm{softmax}(q/T))"
+        )
+    else:
+        symbols = r"L_Q = -T^2\, \overline{H(\mathrm{softmax}((p - q)/T))}"
+    return symbols, rf"L_Q = {_number(step['loss_q'])},\quad T = {temperature}"
+
+
+def game_value(step: Mapping[str, float]) -> str:
+    """The game's value, which G raises or lowers into the margin and Q raises."""
+    return rf"H(\theta_g, \theta_q) = \overline{{H'}} = {_number(step['h_prime_mean'])}"
