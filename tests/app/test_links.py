@@ -54,7 +54,12 @@ def test_a_link_is_short() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_length_of_links(preset: str) -> None:
     shares = {name: 0.123456789012345678 for name in LIVE_SETTINGS}
-    many = {**shares, "lambda_u": 0.987654321098765432, "temperature": 12.34567890123456}
+    many = {
+        **shares,
+        "lambda_u": 0.987654321098765432,
+        "temperature": 12.34567890123456,
+        "slow_motion": 500,
+    }
     named = {
         "network": "pytorchcv/resnet20_cifar10",
         "data": "cifar10",
