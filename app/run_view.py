@@ -81,8 +81,8 @@ class RunView:
 
     def refresh(self) -> None:
         """Read what is new; pictures are read only for the latest of each kind."""
-        self.moments = history.moments(self.root, self.run_id, self.moments)
         update = runs.read(self.root, self.run_id, self.cursor)
+        self.moments = history.extended(self.moments, update)
         self.cursor, self.info = update.cursor, update.info
         latest: dict[str, Record] = {}
         for record in update.records:

@@ -112,6 +112,12 @@ class Turn:
         if self._gradients_q is not None:
             _apply(self._players.optimizer_q, self._gradients_q)
 
+    def play(self) -> Outcome:
+        """Let both players take their steps; returns what they saw before."""
+        self.move_q()
+        self.move_g()
+        return self.outcome
+
 
 def prepare_turn(
     players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
@@ -154,16 +160,6 @@ def prepare_turn(
         scalars=torch.stack([scalar.detach() for scalar in scalars]),
     )
     return Turn(players, outcome, gradients_g, gradients_q)
-
-
-def play_iteration(
-    players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
-) -> Outcome:
-    """Both players' moves on one batch (see `prepare_turn`); `players` are changed in place."""
-    turn = prepare_turn(players, z, labels, settings, train_q=train_q)
-    turn.move_q()
-    turn.move_g()
-    return turn.outcome
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.operations import WeightedLayer
@@ -117,11 +117,6 @@ class WeightQuantizer(nn.Module):
 def quantize_weight(weight: Tensor, bits: int) -> Tensor:
     """Weights `(out, ...)` fake-quantized per output channel with their own min and max."""
     return fake_quantize(weight, bits, *weight_range(weight), channel_axis=0)
-
-
-def output_channels(layer: WeightedLayer) -> int:
-    """Number of output channels of `layer`."""
-    return layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features
 
 
 def normalisation(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from adadfq_core.runs.records import Record, RecordKind
+from adadfq_core.runs.records import Record, RecordKind, Update
 from adadfq_core.runs.store import RunStore
 from adadfq_core.settings import RunSettings, make_settings
 
@@ -67,7 +67,18 @@ class Snapshot:
 
 def _is_moment(record: Record) -> bool:
     """Whether `record` shows the run's state: neither real samples nor P change with it."""
-    return record.data.get("source") != "real" and record.data.get("network") != "p"
+    return (
+        record.kind in _SHOWN
+        and record.data.get("source") != "real"
+        and record.data.get("network") != "p"
+    )
+
+
+def extended(known: Moments, update: Update) -> Moments:
+    """`known` with the moments among `update`, which was read from where `known` ends."""
+    new = {record.iteration for record in update.records if _is_moment(record)}
+    # Sorted, not appended: an embedding is stored some iterations after the one that it shows.
+    return Moments(tuple(sorted(new.union(known.iterations))), update.cursor)
 
 
 def moments(root: Path, run_id: str, known: Moments | None = None) -> Moments:
@@ -77,10 +88,7 @@ def moments(root: Path, run_id: str, known: Moments | None = None) -> Moments:
         InputError: there is no such run.
     """
     known = known or Moments()
-    update = RunStore(root).read(run_id, known.cursor, _SHOWN)
-    new = {record.iteration for record in update.records if _is_moment(record)}
-    # Sorted, not appended: an embedding is stored some iterations after the one that it shows.
-    return Moments(tuple(sorted(new.union(known.iterations))), update.cursor)
+    return extended(known, RunStore(root).read(run_id, known.cursor, _SHOWN))
 
 
 def _last(records: list[Record]) -> Record | None:

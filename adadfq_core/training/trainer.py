@@ -169,10 +169,9 @@ class Trainer:
     def play(self) -> Outcome:
         """Play the next iteration and count it."""
         turn, _, _ = self._begin()
-        turn.move_q()
-        turn.move_g()
+        outcome = turn.play()
         self._end()
-        return turn.outcome
+        return outcome
 
     def play_halves(self) -> Iterator[HalfMove]:
         """The next iteration as G's move and then Q's, each told before the next is made.

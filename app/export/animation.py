@@ -227,17 +227,7 @@ def gif(frames: Iterable[np.ndarray], palette: Image.Image) -> bytes:
     Raises:
         InputError: there are no frames.
     """
-    first, *rest = _indexed(frames, palette)
-    buffer = io.BytesIO()
-    first.save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=rest,
-        duration=_durations(1 + len(rest)),
-        loop=0,
-    )
-    return buffer.getvalue()
+    return _animated("GIF", frames, palette)
 
 
 def webp(frames: Iterable[np.ndarray], palette: Image.Image) -> bytes:
@@ -246,18 +236,22 @@ def webp(frames: Iterable[np.ndarray], palette: Image.Image) -> bytes:
     Raises:
         InputError: there are no frames.
     """
+    return _animated("WEBP", frames, palette, lossless=True, quality=20, method=0)
+
+
+def _animated(
+    kind: str, frames: Iterable[np.ndarray], palette: Image.Image, **options: int
+) -> bytes:
     first, *rest = _indexed(frames, palette)
     buffer = io.BytesIO()
     first.save(
         buffer,
-        "WEBP",
+        kind,
         save_all=True,
         append_images=rest,
         duration=_durations(1 + len(rest)),
         loop=0,
-        lossless=True,
-        quality=20,
-        method=0,
+        **options,
     )
     return buffer.getvalue()
 

@@ -10,15 +10,9 @@ import streamlit as st
 
 from app.charts.logits import logits_figure
 from app.components.live_chart import live_chart
-from app.panels.samples import picture
+from app.panels.samples import grid, picture
 
 SHOWN = 8
-_STYLE = """<style>
-.moves{display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:10px}
-@media (max-width:900px){.moves{grid-template-columns:repeat(4,minmax(0,1fr))}}
-.moves figure{margin:0;font-size:.72rem;line-height:1.25}
-.moves img{width:100%;image-rendering:pixelated;border-radius:4px;display:block;margin-bottom:3px}
-</style>"""
 
 
 def move_title(data: dict[str, Any], iteration: int) -> str:
@@ -41,7 +35,7 @@ def generator_move_html(arrays: dict[str, np.ndarray], classes: Sequence[str]) -
         )
         change = f"{arrays['h_prime_before'][index]:.3f} → {arrays['h_prime_after'][index]:.3f}"
         tiles.append(f"<figure>{before}{after}<figcaption>H' {change}</figcaption></figure>")
-    return f'{_STYLE}<div class="moves">{"".join(tiles)}</div>'
+    return grid(tiles)
 
 
 def half_move_panel(

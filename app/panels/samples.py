@@ -15,6 +15,7 @@ _STYLE = """<style>
 @media (max-width:900px){.samples{grid-template-columns:repeat(4,minmax(0,1fr))}}
 .samples figure{margin:0;font-size:.72rem;line-height:1.25}
 .samples img{width:100%;image-rendering:pixelated;border-radius:4px;display:block}
+.samples img+img{margin-top:3px}
 .samples figcaption{white-space:nowrap;overflow:hidden;text-overflow:ellipsis;opacity:.85}
 </style>"""
 
@@ -51,4 +52,9 @@ def samples_html(images: dict[str, np.ndarray], classes: Sequence[str]) -> str:
             f'<figure title="{hover}">{picture(pixels, f"generated {classes[int(label)]}")}'
             f"<figcaption>{name}<br>adaptability {1 - h_prime:.2f}</figcaption></figure>"
         )
+    return grid(tiles)
+
+
+def grid(tiles: Sequence[str]) -> str:
+    """HTML of `tiles`, each a `<figure>`, eight a row or four on a narrow screen."""
     return f'{_STYLE}<div class="samples">{"".join(tiles)}</div>'

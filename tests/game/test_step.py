@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
-from adadfq_core.game.step import SCALARS, Players, play_iteration
+from adadfq_core.game.step import SCALARS, Players, prepare_turn
 from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.settings import RunSettings
@@ -56,7 +56,7 @@ def test_every_batch_size_plays(
 ) -> None:
     players = make_players()
     for train_q in (False, True):
-        outcome = play_iteration(players, *draw(batch), tiny_settings(), train_q=train_q)
+        outcome = prepare_turn(players, *draw(batch), tiny_settings(), train_q=train_q).play()
         assert outcome.images.shape == (batch, 1, 8, 8)
         assert outcome.p_logits.shape == outcome.q_logits.shape == (batch, 3)
         assert outcome.h_prime.shape == (batch,)
@@ -147,7 +147,7 @@ def test_moves_equal_those_of_two_separate_passes(
     for step, train_q in enumerate([False, False, True, True, True]):
         z, labels = draw(8, seed=step)
         expected = naive.play(z, labels, settings, train_q)
-        outcome = play_iteration(players, z, labels, settings, train_q=train_q)
+        outcome = prepare_turn(players, z, labels, settings, train_q=train_q).play()
         actual = dict(zip(SCALARS, outcome.scalars.tolist(), strict=True))
         assert actual == pytest.approx(expected, rel=1e-8, abs=1e-10)
         for own, other in ((players.generator, naive.g), (players.q, naive.q)):
@@ -176,14 +176,14 @@ def test_who_moves_when(
         return [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
 
     start = state()
-    play_iteration(players, *draw(8), tiny_settings(), train_q=False)
+    prepare_turn(players, *draw(8), tiny_settings(), train_q=False).play()
     warm = state()
     assert any(changed(start[0], warm[0]))
     assert not any(changed(start[1], warm[1]))
     assert [int(quantizer.batches) for _, quantizer in players.q.activation_quantizers()] == [1, 1]
     assert all(quantizer.average_max > 0 for _, quantizer in players.q.activation_quantizers())
 
-    play_iteration(players, *draw(8, seed=1), tiny_settings(), train_q=True)
+    prepare_turn(players, *draw(8, seed=1), tiny_settings(), train_q=True).play()
     trained = state()
     assert any(changed(warm[0], trained[0]))
     assert all(changed(warm[1], trained[1]))
@@ -208,9 +208,9 @@ def test_q_equal_to_p_keeps_everything_finite(
         p[-1].weight.zero_()  # P and Q then answer the same whatever the image
     players = make_players(p, classes)
     for train_q in (False, True, True):
-        outcome = play_iteration(
+        outcome = prepare_turn(
             players, *draw(4, classes=classes), tiny_settings(), train_q=train_q
-        )
+        ).play()
         assert torch.isfinite(outcome.scalars).all()
         assert outcome.h_prime.tolist() == pytest.approx([0] * 4)
         if not train_q:
@@ -223,6 +223,6 @@ def test_a_network_without_batchnorm_plays(
     make_players: Callable[..., Players], tiny_settings: Callable[..., RunSettings]
 ) -> None:
     p = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
-    outcome = play_iteration(make_players(p), *draw(4), tiny_settings(), train_q=True)
+    outcome = prepare_turn(make_players(p), *draw(4), tiny_settings(), train_q=True).play()
     assert outcome.scalars[SCALARS.index("loss_bns")] == 0
     assert torch.isfinite(outcome.scalars).all()
