@@ -91,6 +91,7 @@ WHAT_IFS: dict[str, dict[str, Any]] = {
     "without the margin": {"method": "adadfq", "lambda_l": 0.0, "lambda_u": 1.0},
     "without L_BNS": {"method": "adadfq", "gamma": 0.0},
     "GDFQ": {"method": "gdfq"},
+    "real data instead of G": {"method": "real"},
 }
 """What a run is compared with: changes to its settings, the seed staying the same."""
 

@@ -1,7 +1,8 @@
 """Every setting of a run, its default, range and meaning: the one source for page and shell.
 
-Field metadata (`json_schema_extra`): `symbol` as the paper writes it, `live` for what may change
-while the run trains, `log` for values that are chosen on a logarithmic scale.
+Fields that are steered by hand have a `title` in a few words and metadata (`json_schema_extra`):
+`symbol` as the paper writes it, in LaTeX, `live` for what may change while the run trains, `log`
+for values that are chosen on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from adadfq_core.errors import InputError
 NO_DATA = "none"
 """The value of `data` that measures no accuracy."""
 
-Method = Literal["adadfq", "gdfq"]
+REAL_IMAGES_MISSING = (
+    "method = real learns from real images, and the run has none; name a data set with data, or "
+    "choose adadfq or gdfq."
+)
+
+Method = Literal["adadfq", "gdfq", "real"]
 Schedule = Literal["constant", "steps", "cosine"]
 
 
@@ -45,10 +51,14 @@ class RunSettings(BaseModel):
         "",
         description="Labelled real images that measure accuracy: a .parquet file, a folder of "
         "IDX files or of class folders, cifar10, cifar100 or fashion-mnist; empty takes those "
-        "that the zoo names, none measures nothing.",
+        "that the zoo names, none measures nothing. With the method real one half of them "
+        "teaches Q and the other half alone measures accuracy.",
     )
     evaluation_images: int = Field(
-        10_000, ge=10, le=1_000_000, description="Most real images that accuracy is measured on."
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="Most real images that are read to measure accuracy on.",
     )
     image_shape: tuple[int, int, int] | None = Field(
         None, description="Channels, height, width of P's images where the zoo does not know them."
@@ -64,18 +74,25 @@ class RunSettings(BaseModel):
     )
     method: Method = Field(
         "adadfq",
-        description="What the players minimise: adadfq (the paper's game) or gdfq (its baseline: "
-        "G follows P alone, Q distils P).",
+        description="What the players minimise: adadfq (the paper's game), gdfq (its baseline: "
+        "G follows P alone, Q distils P) or real (the ceiling: Q learns from real images and "
+        "there is no move of G).",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of every random number of the run.")
 
     weight_bits: int = Field(
-        4, ge=2, le=8, description="Bits of each weight code.", json_schema_extra={"symbol": "k_w"}
+        4,
+        ge=2,
+        le=8,
+        title="bits of weights",
+        description="Bits of each weight code.",
+        json_schema_extra={"symbol": "k_w"},
     )
     activation_bits: int = Field(
         4,
         ge=2,
         le=8,
+        title="bits of activations",
         description="Bits of each activation code.",
         json_schema_extra={"symbol": "k_a"},
     )
@@ -93,7 +110,7 @@ class RunSettings(BaseModel):
         le=1_000,
         description="First epochs, in which G alone learns and Q's activation ranges are set.",
     )
-    batch: int = Field(16, ge=2, le=1024, description="Generated images per iteration.")
+    batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 
     latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")
     generator_width: int = Field(
@@ -109,48 +126,55 @@ class RunSettings(BaseModel):
         0.1,
         ge=0,
         le=1,
+        title="lower boundary",
         description="Lower boundary of H': below it a sample disagrees too much for Q to fit.",
-        json_schema_extra=_live("λ_l"),
+        json_schema_extra=_live(r"\lambda_l"),
     )
     lambda_u: float = Field(
         0.8,
         ge=0,
         le=1,
+        title="upper boundary",
         description="Upper boundary of H': above it a sample agrees and teaches Q nothing.",
-        json_schema_extra=_live("λ_u"),
+        json_schema_extra=_live(r"\lambda_u"),
     )
     alpha_ds: float = Field(
         0.2,
         ge=0,
         le=100,
+        title="weight of disagreement",
         description="Weight of the disagreement loss L_ds within L_bal.",
-        json_schema_extra=_live("α_ds"),
+        json_schema_extra=_live(r"\alpha_{ds}"),
     )
     alpha_as: float = Field(
         0.1,
         ge=0,
         le=100,
+        title="weight of agreement",
         description="Weight of the agreement loss L_as within L_bal.",
-        json_schema_extra=_live("α_as"),
+        json_schema_extra=_live(r"\alpha_{as}"),
     )
     beta: float = Field(
         1.0,
         ge=0,
         le=100,
+        title="weight of the balance",
         description="Weight of L_bal in the generator's loss.",
-        json_schema_extra=_live("β"),
+        json_schema_extra=_live(r"\beta"),
     )
     gamma: float = Field(
         1.0,
         ge=0,
         le=100,
+        title="weight of BatchNorm statistics",
         description="Weight of the BatchNorm-statistics loss L_BNS in the generator's loss.",
-        json_schema_extra=_live("γ"),
+        json_schema_extra=_live(r"\gamma"),
     )
     temperature: float = Field(
         20.0,
         ge=0.1,
         le=1000,
+        title="temperature of Q's loss",
         description="Temperature of Q's loss.",
         json_schema_extra=_live("T", log=True),
     )
@@ -158,24 +182,27 @@ class RunSettings(BaseModel):
         1e-3,
         ge=0,
         le=1,
+        title="learning rate of G",
         description="Learning rate of G (Adam), before the schedule's factor.",
-        json_schema_extra=_live("η_G", log=True),
+        json_schema_extra=_live(r"\eta_G", log=True),
     )
     lr_q: float = Field(
         1e-4,
         ge=0,
         le=1,
+        title="learning rate of Q",
         description="Learning rate of Q (SGD), before the schedule's factor.",
-        json_schema_extra=_live("η_Q", log=True),
+        json_schema_extra=_live(r"\eta_Q", log=True),
     )
 
     slow_motion: int = Field(
         0,
         ge=0,
         le=5_000,
+        title="pause between iterations",
         description="Milliseconds to wait before each iteration, to watch the game; every "
         "iteration's images are then stored.",
-        json_schema_extra=_live("slow motion"),
+        json_schema_extra=_live(""),
     )
 
     adam_beta1: float = Field(0.5, ge=0, lt=1, description="First moment's decay of G's Adam.")
@@ -197,6 +224,13 @@ class RunSettings(BaseModel):
 
     evaluate_every: int = Field(
         200, ge=1, le=1_000_000, description="Iterations between two evaluations of Q."
+    )
+    value_every: int = Field(
+        50,
+        ge=1,
+        le=1_000_000,
+        description="Iterations between two of which it is measured what each player's half move "
+        "does to the game's value.",
     )
     snapshot_every: int = Field(
         50, ge=1, le=1_000_000, description="Iterations between two stored sheets of images."
@@ -253,6 +287,11 @@ class RunSettings(BaseModel):
     def names_own_code(self) -> bool:
         """Whether the network is `module:function`, whose loading runs code of the user's."""
         return ":" in self.network
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether G makes the images; otherwise they are real and G stays as it is."""
+        return self.method != "real"
 
     @property
     def iterations(self) -> int:

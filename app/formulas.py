@@ -19,8 +19,13 @@ def _number(value: float) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
 
 
-def generator_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[str, str]:
-    """`L_G` in symbols, and with the values of `step` (as the run's log names them)."""
+def generator_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[str, ...]:
+    """`L_G` in symbols, and with the values of `step` (as the run's log names them).
+
+    Nothing where there is no generator.
+    """
+    if not settings.has_generator:
+        return ()
     total, bns = _number(step["loss_g"]), _number(step["loss_bns"])
     if settings.method == "gdfq":
         entropy = step["loss_g"] - settings.gamma * step["loss_bns"]
@@ -53,6 +58,7 @@ def quantized_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[st
     return symbols, rf"L_Q = {_number(step['loss_q'])},\quad T = {temperature}"
 
 
-def game_value(step: Mapping[str, float]) -> str:
+def game_value(step: Mapping[str, float], settings: RunSettings) -> str:
     """The game's value, which G raises or lowers into the margin and Q raises."""
-    return rf"H(\theta_g, \theta_q) = \overline{{H'}} = {_number(step['h_prime_mean'])}"
+    players = r"\theta_g, \theta_q" if settings.has_generator else r"\theta_q"
+    return rf"H({players}) = \overline{{H'}} = {_number(step['h_prime_mean'])}"

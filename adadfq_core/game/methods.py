@@ -2,13 +2,15 @@
 
 `adadfq` is the paper's game. `gdfq` is the baseline it compares with: Generative Low-bitwidth
 Data Free Quantization (Xu et al., ECCV 2020, arXiv 2003.03603), whose generator follows P alone and
-never looks at Q.
+never looks at Q. `real` is the ceiling of both: Q learns with AdaDFQ's loss from real images in
+place of G's, and there is no G to minimise anything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,7 +28,8 @@ from adadfq_core.settings import RunSettings
 class Losses:
     """Both players' losses and what they are made of, scalars in nats; `h_prime` is `(B,)`.
 
-    Terms that a method does not minimise are there all the same, to be looked at.
+    Terms that a method's G does not minimise are there all the same, to be looked at; where there
+    is no G they are 0.
     """
 
     g: Tensor
@@ -44,10 +47,14 @@ def losses(
     """The losses of `settings.method` for P's and Q's logits `(B, C)` of the same images.
 
     Args:
-        labels: `(B,)`, the classes asked of G.
-        bns: `L_BNS` of the images.
+        labels: `(B,)`, the classes asked of G, or those of the real images.
+        bns: `L_BNS` of the images, 0 of real ones.
     """
     h_prime = normalised_entropy(p_logits - q_logits)
+    if not settings.has_generator:
+        none = torch.zeros_like(bns)
+        q = quantized_network_loss(p_logits, q_logits, settings.temperature)
+        return Losses(none, q, none, none, none, none, h_prime)
     margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
     ds = disagreement_loss(p_logits, q_logits, labels)
     agreement = agreement_loss(p_logits, q_logits, labels)

@@ -46,11 +46,11 @@ class Outcome:
 
     Attributes:
         images: `(B, channels, H, W)` in P's normalised input space.
-        labels: `(B,)`, the classes asked of G.
+        labels: `(B,)`, the classes asked of G, or those of real images.
         p_logits, q_logits: `(B, C)`, before either player moved.
         h_prime: `(B,)`, H' of each sample.
         scalars: `(len(SCALARS),)` in the order of `SCALARS`; losses in nats, gradients' Euclidean
-            norms over all parameters of a player (0 for a Q that did not move).
+            norms over all parameters of a player (0 for one that did not move).
     """
 
     images: Tensor
@@ -95,7 +95,7 @@ class Turn:
         self,
         players: Players,
         outcome: Outcome,
-        gradients_g: list[Tensor],
+        gradients_g: list[Tensor] | None,
         gradients_q: list[Tensor] | None,
     ) -> None:
         self.outcome = outcome
@@ -104,8 +104,9 @@ class Turn:
         self._gradients_q = gradients_q
 
     def move_g(self) -> None:
-        """Let G take its step."""
-        _apply(self._players.optimizer_g, self._gradients_g)
+        """Let G take its step, if it has one: on real images it has none."""
+        if self._gradients_g is not None:
+            _apply(self._players.optimizer_g, self._gradients_g)
 
     def move_q(self) -> None:
         """Let Q take its step, if it has one: in the warm-up it has none."""
@@ -120,7 +121,7 @@ class Turn:
 
 
 def prepare_turn(
-    players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
+    players: Players, images: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
 ) -> Turn:
     """Both players' gradients for one batch; without `train_q` Q's ranges are observed instead.
 
@@ -129,22 +130,24 @@ def prepare_turn(
 
     Args:
         players: unchanged but for Q's activation ranges.
-        z: `(B, latent_dim)` standard normal noise, B at least 2.
-        labels: `(B,)` classes for G.
+        images: `(B, channels, H, W)`, B at least 2: what G made, with its graph, or real ones
+            where `settings` have no generator.
+        labels: `(B,)`, their classes.
         settings: method, weights of the losses, margin and temperature.
         train_q: false during the warm-up.
     """
-    images = players.generator(z, labels)
-    players.batchnorm_loss.enabled = True
+    players.batchnorm_loss.enabled = settings.has_generator
     p_logits = players.p(images)
     players.batchnorm_loss.enabled = False
     with players.q.observing_ranges(not train_q):
         q_logits = players.q(images)
 
     loss = losses(p_logits, q_logits, labels, players.batchnorm_loss.collect(), settings)
-    gradients_g = _gradients(players.optimizer_g, loss.g, keep_graph=train_q)
-    norm_g, norm_q = _norm(gradients_g), torch.zeros_like(loss.q)
-    gradients_q = None
+    gradients_g = gradients_q = None
+    norm_g = norm_q = torch.zeros_like(loss.q)
+    if settings.has_generator:
+        gradients_g = _gradients(players.optimizer_g, loss.g, keep_graph=train_q)
+        norm_g = _norm(gradients_g)
     if train_q:
         gradients_q = _gradients(players.optimizer_q, loss.q, keep_graph=False)
         norm_q = _norm(gradients_q)

@@ -31,9 +31,16 @@ from adadfq_core.runs.records import (
     RunInfo,
     RunStatus,
     Update,
+    settings_in_force,
 )
 from adadfq_core.runs.store import RunStore
-from adadfq_core.settings import RunSettings, change_live, make_settings
+from adadfq_core.settings import (
+    NO_DATA,
+    REAL_IMAGES_MISSING,
+    RunSettings,
+    change_live,
+    make_settings,
+)
 
 STARTING_GRACE_S = 60.0
 """How long a claimed run may have no process: its starter is about to start one, or has died."""
@@ -125,15 +132,14 @@ def command(root: Path, seq: int) -> Command:
 
 
 def _in_force(store: RunStore, run_id: str) -> RunSettings:
-    changes: dict[str, Any] = {}
     update = store.read(run_id, kinds=[RecordKind.PARAMETERS])
-    for record in update.records:
-        changes.update(record.data["changes"])
-    return make_settings(changes, update.info.settings)
+    return settings_in_force(update.info.settings, update.records)
 
 
 def current_settings(root: Path, run_id: str) -> RunSettings:
     """The settings in force now: those of the start with every recorded change.
+
+    While a resumed run plays iterations again, changes that it has yet to reach count as well.
 
     Raises:
         InputError: there is no such run.
@@ -156,8 +162,8 @@ def start(
     came from a web page.
 
     Raises:
-        InputError: `max_active` runs are active, the folder is not writable, or the settings
-            name code without `own_code`.
+        InputError: `max_active` runs are active, the folder is not writable, the settings name
+            code without `own_code`, or the method learns from real images and there are none.
         RunFailed: the process could not be started; the run is shown as failed.
     """
     if settings.names_own_code and not own_code:
@@ -165,10 +171,23 @@ def start(
             f"The network {settings.network} would run code, which only 'python -m adadfq_core "
             "train --network module:function' may; choose a network of the zoo."
         )
+    _check_real_images(settings)
     store = _opened(root)
     run_id = store.create_run(settings, preset, max_active)
     _launch(store, run_id, settings.threads, worker)
     return run_id
+
+
+def _check_real_images(settings: RunSettings) -> None:
+    if settings.has_generator:
+        return
+    # Only here: with the networks comes PyTorch, which no other command of the shell needs.
+    from adadfq_core.zoo.registry import find
+
+    own = settings.names_own_code
+    data = settings.data or (None if own else find(settings.network).data)
+    if data is None or data == NO_DATA:
+        raise InputError(REAL_IMAGES_MISSING)
 
 
 def _launch(store: RunStore, run_id: str, threads: int, worker: str) -> None:
@@ -263,6 +282,8 @@ def step(root: Path, run_id: str, iterations: int = 1) -> int:
 
 def step_half(root: Path, run_id: str) -> int:
     """Ask a paused run to let the next player, G or else Q, move; returns the command's number.
+
+    Without a generator (method real) the next player is always Q.
 
     Raises:
         InputError: there is no such run, or it is not paused.

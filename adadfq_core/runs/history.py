@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from adadfq_core.runs.records import Record, RecordKind, Update
+from adadfq_core.runs.records import Record, RecordKind, Update, settings_in_force
 from adadfq_core.runs.store import RunStore
-from adadfq_core.settings import RunSettings, make_settings
+from adadfq_core.settings import RunSettings
 
 _SHOWN = (RecordKind.IMAGES, RecordKind.EMBEDDING, RecordKind.EVALUATION)
 
@@ -95,19 +94,6 @@ def _last(records: list[Record]) -> Record | None:
     return max(records, key=lambda record: (record.iteration, record.seq), default=None)
 
 
-def _settings_at(start: RunSettings, changes: list[Record], iteration: int) -> RunSettings:
-    """`start` with the `changes` that held when `iteration` was played.
-
-    A change is recorded with the last iteration before it. In a resumed run those made before the
-    process ended hold again where they did, so iterations count before the order of the log.
-    """
-    merged: dict[str, Any] = {}
-    for record in sorted(changes, key=lambda record: (record.iteration, record.seq)):
-        if record.iteration < iteration:
-            merged |= record.data["changes"]
-    return make_settings(merged, start)
-
-
 def _map_under(synthetic: Record | None, real: list[Record], iteration: int) -> Record | None:
     """The real samples that `synthetic` was placed among.
 
@@ -142,11 +128,15 @@ def at(root: Path, run_id: str, iteration: int) -> Snapshot:
         elif record.iteration <= iteration:
             synthetic.append(record)
     placed = _last(synthetic)
+    step = store.nearest(run_id, RecordKind.STEP, iteration)
+    if step is not None:
+        # A run that was resumed from before it may have been changed at an earlier iteration.
+        changes = [record for record in changes if record.seq < step.seq]
     return Snapshot(
         root=root,
         iteration=iteration,
-        settings=_settings_at(small.info.settings, changes, iteration),
-        step=store.nearest(run_id, RecordKind.STEP, iteration),
+        settings=settings_in_force(small.info.settings, changes, iteration),
+        step=step,
         sheet=store.nearest(run_id, RecordKind.IMAGES, iteration),
         evaluation=_last(measured),
         synthetic_embedding=placed,

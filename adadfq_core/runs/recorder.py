@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ class _Played(NamedTuple):
     iteration: int
     outcome: Outcome
     beside: dict[str, float]
+    value: Mapping[str, Tensor]
 
 
 class Recorder:
@@ -85,12 +86,15 @@ class Recorder:
         """Do not count the last `seconds` as work."""
         self._resumed_at += seconds
 
-    def played(self, outcome: Outcome, milliseconds: float) -> None:
-        """Keep one iteration's results; write them when enough time has gone by."""
+    def played(self, outcome: Outcome, milliseconds: float, value: Mapping[str, Tensor]) -> None:
+        """Keep one iteration's results; write them when enough time has gone by.
+
+        `value` is as `training.loop.Observer.played` gets it.
+        """
         iteration = self._trainer.iteration
         lr_g, lr_q = self._trainer.learning_rates
         beside = {"ms": milliseconds, "seconds": self.seconds, "lr_g": lr_g, "lr_q": lr_q}
-        self._pending.append(_Played(iteration, outcome, beside))
+        self._pending.append(_Played(iteration, outcome, beside, value))
         self._features.append((self._tap.latest(), outcome.labels, outcome.h_prime))
         settings = self._trainer.settings
         if iteration == 1 or settings.slow_motion or iteration % settings.snapshot_every == 0:
@@ -116,6 +120,10 @@ class Recorder:
             data |= played.beside
             data["h_prime"] = [round(h, 4) for h in h_prime]
             self.append(RecordKind.STEP, iteration, data)
+            if played.value:
+                numbers = torch.stack(list(played.value.values())).tolist()
+                about = dict(zip(played.value, numbers, strict=True))
+                self.append(RecordKind.VALUE, iteration, about)
             for name, value in zip(SCALARS, values, strict=True):
                 if not np.isfinite(value):
                     raise RunFailed(
@@ -161,7 +169,8 @@ class Recorder:
     def half_played(self, move: HalfMove) -> None:
         """Write one player's move: G's as images before and after, Q's as logits.
 
-        `value_before` and `value_after` are the game's value, the mean H' of what G makes.
+        `value_before` and `value_after` are the game's value, the mean H' of what G makes or of
+        the real images in its place.
         """
         chosen = sheet_samples(move.outcome.labels, move.outcome.images.shape[1:])
         arrays = {"labels": move.outcome.labels[chosen].cpu().numpy()}
@@ -183,6 +192,6 @@ class Recorder:
         self._writer.flush()
 
     def recent_samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features `(n, D)`, labels and adaptability `(n,)` of the latest generated samples."""
+        """Features `(n, D)`, labels and adaptability `(n,)` of the latest samples."""
         features, labels, h_prime = (torch.cat(part) for part in zip(*self._features, strict=True))
         return features.cpu().numpy(), labels.cpu().numpy(), (1 - h_prime).cpu().numpy()

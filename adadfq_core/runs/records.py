@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from adadfq_core.settings import RunSettings
+from adadfq_core.settings import RunSettings, make_settings
 
 
 class RunStatus(StrEnum):
@@ -40,8 +40,9 @@ class RecordKind(StrEnum):
 
     `status` holds {"status", "reason"}; `parameters` holds {"changes": {setting: value}};
     `notice` is for the reader of the page; `network` holds what was loaded (see
-    `runs.worker`); `half` is one player's move (see `runs.recorder`); the rest is defined by the
-    training loop.
+    `runs.worker`); `half` is one player's move (see `runs.recorder`); `value` is the game's value,
+    the mean H', {"before", "after_g", "after_q"} the moves of its iteration, without those that
+    were not made; the rest is defined by the training loop.
     """
 
     STEP = "step"
@@ -55,6 +56,7 @@ class RecordKind(StrEnum):
     NOTICE = "notice"
     NETWORK = "network"
     HALF = "half"
+    VALUE = "value"
 
 
 class CommandKind(StrEnum):
@@ -136,6 +138,27 @@ class Command:
     payload: dict[str, Any]
     applied_iteration: int | None = None
     error: str | None = None
+
+
+def settings_in_force(
+    start: RunSettings, changes: Iterable[Record], iteration: int | None = None
+) -> RunSettings:
+    """`start` with the `changes`, records of kind `parameters`, that hold for `iteration`.
+
+    A change is recorded with the last iteration before it. In a resumed run those made before the
+    process ended hold again where they did, so iterations count before the order of the log.
+
+    Args:
+        iteration: the one that is played with the settings; all changes count for `None`.
+
+    Raises:
+        InputError: changes that were made before and after a resumption do not go together.
+    """
+    merged: dict[str, Any] = {}
+    for record in sorted(changes, key=lambda record: (record.iteration, record.seq)):
+        if iteration is None or record.iteration < iteration:
+            merged |= record.data["changes"]
+    return make_settings(merged, start)
 
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -8,12 +8,14 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from adadfq_core.embedding.events import Dropped, Failed, Fitted, Transformed
 from adadfq_core.embedding.features import real_features
@@ -22,6 +24,7 @@ from adadfq_core.embedding.settings import ProjectionSettings
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.game.step import Outcome
 from adadfq_core.home import cache_folder
+from adadfq_core.runs.loading import checkpoint_state, load_real_images, make_trainer
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.recorder import Recorder
 from adadfq_core.runs.records import Command, CommandKind, RecordKind, RunStatus
@@ -31,8 +34,8 @@ from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import change_live
 from adadfq_core.training import checkpoints
 from adadfq_core.training.loop import train
-from adadfq_core.training.trainer import HalfMove, Trainer
-from adadfq_core.zoo.evaluation_data import EvaluationData, load_evaluation_data
+from adadfq_core.training.trainer import HalfMove
+from adadfq_core.zoo.evaluation_data import EvaluationData
 from adadfq_core.zoo.formats import ImageFormat
 from adadfq_core.zoo.loading import load_float_network, unnamed_classes
 
@@ -65,17 +68,11 @@ class Worker:
         torch.set_num_threads(info.settings.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         loaded = load_float_network(info.settings)
-        self._trainer = Trainer(
-            info.settings,
-            loaded.network,
-            loaded.images.shape,
-            len(loaded.images.classes),
-            device,
+        self._data, self._lessons = (
+            None if part is None else part.to(device)
+            for part in load_real_images(info.settings, loaded.images, loaded.data)
         )
-        self._data: EvaluationData | None = None
-        if loaded.data is not None:
-            limit = info.settings.evaluation_images
-            self._data = load_evaluation_data(loaded.data, loaded.images, limit).to(device)
+        self._trainer = make_trainer(info.settings, loaded, device, self._lessons)
         if store.latest(run_id, RecordKind.NETWORK) is None:
             self._tell_what_was_loaded(loaded.images)
         log = store.read(
@@ -83,8 +80,7 @@ class Worker:
         ).records
         checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
         if checkpoint is not None:
-            state = checkpoints.load(store.path(checkpoint), checkpoint.data["sha256"])
-            self._trainer.load_state_dict(state)
+            self._trainer.load_state_dict(checkpoint_state(store, checkpoint))
         # Changes made after the checkpoint hold again from the iteration at which they did.
         self._replay = [
             (record.iteration, record.data["changes"])
@@ -93,7 +89,12 @@ class Worker:
         ]
         recorded = {
             kind: record.iteration
-            for kind in (RecordKind.STEP, RecordKind.IMAGES, RecordKind.EMBEDDING)
+            for kind in (
+                RecordKind.STEP,
+                RecordKind.VALUE,
+                RecordKind.IMAGES,
+                RecordKind.EMBEDDING,
+            )
             if (record := store.latest(run_id, kind)) is not None
         }
         measured = {
@@ -132,18 +133,7 @@ class Worker:
             0,
             {"classes": list(classes), "coverage": coverage, "data": measured},
         )
-        notices = list(self._trainer.notices)
-        if data is None:
-            notices.append(
-                "No real images were given, so accuracy is not measured and there is no map; "
-                "training needs none."
-            )
-        elif data.skipped:
-            notices.append(
-                f"{len(data.skipped)} of {len(data.skipped) + len(data.images)} pictures could not "
-                f"be read and are left out, the first being {data.skipped[0]}."
-            )
-        for text in notices:
+        for text in (*self._trainer.notices, *_notices_of_data(data, self._lessons)):
             self._writer.append(RecordKind.NOTICE, 0, {"text": text})
 
     def run(self) -> None:
@@ -237,8 +227,8 @@ class Worker:
             )
         return None
 
-    def played(self, outcome: Outcome, milliseconds: float) -> None:
-        self._recorder.played(outcome, milliseconds)
+    def played(self, outcome: Outcome, milliseconds: float, value: Mapping[str, Tensor]) -> None:
+        self._recorder.played(outcome, milliseconds, value)
         iteration = self._trainer.iteration
         if self._paused:
             self._recorder.drain()
@@ -320,6 +310,30 @@ class Worker:
         while last in self._embedded and time.monotonic() < deadline:
             time.sleep(PAUSE_POLL_SECONDS)
             self._poll_embedding()
+
+
+def _notices_of_data(data: EvaluationData | None, lessons: EvaluationData | None) -> list[str]:
+    """What the user should know of the real images, a sentence each."""
+    if data is None:
+        return [
+            "No real images were given, so accuracy is not measured and there is no map; "
+            "training needs none."
+        ]
+    told = []
+    readable = len(data.images)
+    if lessons is not None:
+        readable += len(lessons.images)
+        told.append(
+            f"There is no generator: Q learns from {len(lessons.images):,} of the {readable:,} "
+            "real images, every second one of each class, and P, the calibrated Q and Q are "
+            f"measured on the other {len(data.images):,} alone."
+        )
+    if data.skipped:
+        told.append(
+            f"{len(data.skipped)} of {len(data.skipped) + readable} pictures could not be read "
+            f"and are left out, the first being {data.skipped[0]}."
+        )
+    return told
 
 
 def _lower_priority() -> None:

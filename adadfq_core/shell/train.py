@@ -98,6 +98,9 @@ def _follow(root: Path, run_id: str) -> None:
             update = runs.read(root, run_id, cursor)
             cursor = update.cursor
             records += update.records
+            for record in update.records:
+                if record.kind is runs.RecordKind.NOTICE:
+                    console.print(record.data["text"])
             reached = summarize(records)
             shown = "" if reached.top1_q_last is None else f" Q {reached.top1_q_last:.2f} %"
             bar.update(

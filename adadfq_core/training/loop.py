@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Protocol
+
+from torch import Tensor
 
 from adadfq_core.game.step import Outcome
 from adadfq_core.training.evaluation import top1
@@ -23,8 +26,12 @@ class Observer(Protocol):
     def half_played(self, move: HalfMove) -> None:
         """Called after each half move; the other player's move waits until it returns."""
 
-    def played(self, outcome: Outcome, milliseconds: float) -> None:
-        """Called after every iteration with the time that its two moves took."""
+    def played(self, outcome: Outcome, milliseconds: float, value: Mapping[str, Tensor]) -> None:
+        """Called after every iteration with the time that its moves took.
+
+        `value` is empty unless it was measured: the game's value "before" the moves, "after_g"
+        and "after_q", scalars; without the moves that were not made (Q's in the warm-up).
+        """
 
     def between_batches(self) -> None:
         """Called between the batches of an evaluation."""
@@ -41,25 +48,44 @@ def train(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> 
 
     P and the calibrated Q are measured at the end of the warm-up, Q then every
     `evaluate_every` iterations and at the end. Checkpoints come after evaluations, so that a
-    resumed run owes none. Without `data` nothing is measured.
+    resumed run owes none. Without `data` nothing is measured. Every `value_every` iterations,
+    and where the observer wants the half moves, the game's value is measured around each.
     """
     while not trainer.finished:
         observer.before_iteration()
-        began = time.perf_counter()
-        outcome = _play_halves(trainer, observer) if observer.wants_halves() else trainer.play()
-        observer.played(outcome, (time.perf_counter() - began) * 1e3)
+        if observer.wants_halves():
+            outcome, milliseconds, value = _play_halves(trainer, observer.half_played)
+        elif (trainer.iteration + 1) % trainer.settings.value_every == 0:
+            outcome, milliseconds, value = _play_halves(trainer)
+        else:
+            began = time.perf_counter()
+            outcome, value = trainer.play(), {}
+            milliseconds = (time.perf_counter() - began) * 1e3
+        observer.played(outcome, milliseconds, value)
         evaluate_if_due(trainer, data, observer)
         if trainer.finished or trainer.iteration % trainer.settings.checkpoint_every == 0:
             observer.checkpoint()
 
 
-def _play_halves(trainer: Trainer, observer: Observer) -> Outcome:
-    outcome: Outcome | None = None
+def _play_halves(
+    trainer: Trainer, tell: Callable[[HalfMove], None] | None = None
+) -> tuple[Outcome, float, dict[str, Tensor]]:
+    """An iteration with its milliseconds and value, both as `Observer.played` takes them.
+
+    The time is that of the moves alone. The looks around them would show as a slow iteration in
+    a log in which the others have none, and in step mode so would the user's pauses.
+    """
+    q_waits = trainer.warming_up
+    milliseconds = 0.0
+    value: dict[str, Tensor] = {}
     for move in trainer.play_halves():
-        outcome = move.outcome
-        observer.half_played(move)
-    assert outcome is not None
-    return outcome
+        milliseconds += move.milliseconds
+        value.setdefault("before", move.value_before)
+        if move.player == "g" or not q_waits:
+            value[f"after_{move.player}"] = move.value_after
+        if tell is not None:
+            tell(move)
+    return move.outcome, milliseconds, value
 
 
 def evaluate_if_due(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> None:

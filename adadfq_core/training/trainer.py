@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,8 +27,9 @@ from adadfq_core.game.step import (
 from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.quant.network import QuantizedNetwork
-from adadfq_core.settings import RunSettings
+from adadfq_core.settings import REAL_IMAGES_MISSING, RunSettings
 from adadfq_core.training.schedules import learning_rate_factor
+from adadfq_core.zoo.evaluation_data import EvaluationData
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class HalfMove:
         before, after: for G's move the images that the same noise gives, for Q's its answers to
             the same images.
         value_before, value_after: the game's value `H(theta_g, theta_q)`, the mean H' of the
-            images that G makes, around the move; scalars.
+            images that G makes (or of the real ones in their place), around the move; scalars.
+        milliseconds: what the move took, without the looks before and after it: the two moves
+            of an iteration take what it takes when it is played at once. G's includes the
+            gradients of both players.
     """
 
     player: Literal["g", "q"]
@@ -49,6 +54,7 @@ class HalfMove:
     after: Look
     value_before: Tensor
     value_after: Tensor
+    milliseconds: float
 
 
 class Trainer:
@@ -63,6 +69,11 @@ class Trainer:
         image_shape: `(channels, height, width)` of P's input.
         num_classes: C.
         device: where everything lives.
+        real: what Q learns from where the method has no generator, on `device`; else not used.
+
+    Raises:
+        InputError: the network does not fit the images or the classes, or the method needs real
+            images and there are none.
     """
 
     def __init__(
@@ -72,7 +83,11 @@ class Trainer:
         image_shape: tuple[int, int, int],
         num_classes: int,
         device: torch.device,
+        real: EvaluationData | None = None,
     ) -> None:
+        if real is None and not settings.has_generator:
+            raise InputError(REAL_IMAGES_MISSING)
+        self._real = real
         self.iteration = 0
         self.num_classes = num_classes
         self.device = device
@@ -141,7 +156,7 @@ class Trainer:
     def notices(self) -> list[str]:
         """What the user should know of this pair of network and settings, a sentence each."""
         told = []
-        if not self.players.batchnorm_loss.layers:
+        if self.settings.has_generator and not self.players.batchnorm_loss.layers:
             told.append(
                 "P has no BatchNorm with stored statistics, so gamma is forced to 0 and nothing "
                 "ties the generated images to the training data but P's logits."
@@ -161,10 +176,13 @@ class Trainer:
 
     @property
     def learning_rates(self) -> tuple[float, float]:
-        """G's and Q's learning rates of the latest iteration, schedule included."""
+        """G's and Q's learning rates of the latest iteration, schedule included.
+
+        0 for a G that has no part in the game.
+        """
         players = self.players
         rates = [o.param_groups[0]["lr"] for o in (players.optimizer_g, players.optimizer_q)]
-        return rates[0], rates[1]
+        return rates[0] if self.settings.has_generator else 0.0, rates[1]
 
     def play(self) -> Outcome:
         """Play the next iteration and count it."""
@@ -176,34 +194,58 @@ class Trainer:
     def play_halves(self) -> Iterator[HalfMove]:
         """The next iteration as G's move and then Q's, each told before the next is made.
 
+        In the warm-up Q's move changes nothing; a method without a generator has Q's move alone.
         It leads to the same state, bit for bit, as `play`, and must be run to its end.
         """
         players = self.players
-        turn, z, labels = self._begin()
+        began = time.perf_counter()
+        turn, noise, labels = self._begin()
         seen = turn.outcome
         before = Look(seen.images, seen.p_logits, seen.q_logits, seen.h_prime)
-        turn.move_g()
-        made = look_at(players, imagine(players, z, labels))
-        values = [before.h_prime.mean(), made.h_prime.mean()]
-        yield HalfMove("g", seen, before, made, *values)
+        value, images = before.h_prime.mean(), before.images
+        if noise is not None:
+            turn.move_g()
+            took = time.perf_counter() - began
+            made = look_at(players, imagine(players, noise, labels))
+            changed = made.h_prime.mean()
+            yield HalfMove("g", seen, before, made, value, changed, took * 1e3)
+            value, images = changed, made.images
+            began = time.perf_counter()
         turn.move_q()
-        values = [values[1], look_at(players, made.images).h_prime.mean()]
+        self._end()
+        took = time.perf_counter() - began
+        changed = look_at(players, images).h_prime.mean()
         # Last, so that whoever taps P's features finds those of this iteration's images.
         answered = look_at(players, seen.images)
-        self._end()
-        yield HalfMove("q", seen, before, answered, *values)
+        yield HalfMove("q", seen, before, answered, value, changed, took * 1e3)
 
-    def _begin(self) -> tuple[Turn, Tensor, Tensor]:
-        """The next iteration's turn, before anyone has moved, with G's noise and classes."""
+    def _begin(self) -> tuple[Turn, Tensor | None, Tensor]:
+        """The next iteration's turn, before anyone has moved, with G's noise and the classes.
+
+        There is no noise where the images are real.
+        """
         settings = self.settings
         factor = learning_rate_factor(settings, self.iteration)
         _set_learning_rate(self.players.optimizer_g, settings.lr_g * factor)
         _set_learning_rate(self.players.optimizer_q, settings.lr_q * factor)
-        z = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
-        labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
-        z, labels = z.to(self.device), labels.to(self.device)
-        turn = prepare_turn(self.players, z, labels, settings, train_q=not self.warming_up)
-        return turn, z, labels
+        noise = None
+        if settings.has_generator:
+            noise = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
+            labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
+            noise, labels = noise.to(self.device), labels.to(self.device)
+            images = self.players.generator(noise, labels)
+        else:
+            images, labels = self._real_batch()
+        turn = prepare_turn(self.players, images, labels, settings, train_q=not self.warming_up)
+        return turn, noise, labels
+
+    def _real_batch(self) -> tuple[Tensor, Tensor]:
+        """Real images `(B, channels, H, W)`, drawn with replacement, and their classes `(B,)`."""
+        assert self._real is not None
+        shape = (self.settings.batch,)
+        chosen = torch.randint(len(self._real.labels), shape, generator=self._random)
+        chosen = chosen.to(self.device)
+        return self._real.images[chosen], self._real.labels[chosen]
 
     def _end(self) -> None:
         self._follow(not self.warming_up)

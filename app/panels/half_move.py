@@ -19,7 +19,7 @@ def move_title(data: dict[str, Any], iteration: int) -> str:
     """Who moved, and what that did to the game's value."""
     player = "G" if data["player"] == "g" else "Q"
     return (
-        f"{player}'s move in iteration {iteration}: the game's value, mean H' of what G makes, "
+        f"{player}'s move in iteration {iteration}: the game's value, the mean H' of its images, "
         f"went from {data['value_before']:.4f} to {data['value_after']:.4f}"
     )
 

@@ -13,19 +13,27 @@ def players_strip(view: RunView, settings: RunSettings) -> None:
     """P, G and Q side by side, with the numbers of the latest iteration."""
     step = {name: values[-1] for name, values in view.steps.items()}
     warming_up = view.info.iteration < settings.warmup_iterations
-    p, g, q = st.columns([2, 5, 4])
-    with p.container(border=True):
-        st.markdown("**P** · full precision, frozen")
-        st.latex(game_value(step))
-    with g.container(border=True):
-        st.markdown("**G** · the generator minimises")
-        for formula in generator_loss(step, settings):
-            st.latex(formula)
-    with q.container(border=True):
+    p, g, q = st.columns([4, 7, 6])
+    value = game_value(step, settings)
+    with p.container(border=True, height="stretch"):
+        st.markdown(_card("**P** · full precision, frozen", "the value of the game:", f"${value}$"))
+    with g.container(border=True, height="stretch"):
+        if settings.has_generator:
+            title, note = "**G** · the generator minimises", ""
+        else:
+            title = "**G** · has no part in this game"
+            note = "Half of the run's real images teach Q, the other half measures accuracy."
+        formulas = [f"${formula}$" for formula in generator_loss(step, settings)]
+        st.markdown(_card(title, note, *formulas))
+    with q.container(border=True, height="stretch"):
         waits = " · waits: warm-up" if warming_up else ""
-        st.markdown(
+        title = (
             f"**Q** · {settings.weight_bits}-bit weights, {settings.activation_bits}-bit "
             f"activations, minimises{waits}"
         )
-        for formula in quantized_loss(step, settings):
-            st.latex(formula)
+        st.markdown(_card(title, *(f"${formula}$" for formula in quantized_loss(step, settings))))
+
+
+def _card(*lines: str) -> str:
+    """Markdown of `lines`, one below the other, empty ones left out."""
+    return "  \n".join(line for line in lines if line)

@@ -49,4 +49,11 @@ def test_each_method_shows_its_own_losses() -> None:
     assert "KL" in quantized_loss(STEP, gdfq)[0]
     game = quantized_loss(STEP, make_settings({}))
     assert "KL" not in game[0] and game[1] == r"L_Q = -57.1,\quad T = 20.0"
-    assert game_value(STEP).endswith("= 0.500")
+    assert game_value(STEP, gdfq).startswith(r"H(\theta_g, \theta_q)")
+
+
+def test_without_a_generator_nothing_is_said_of_it() -> None:
+    real = make_settings({"method": "real"})
+    assert generator_loss({**STEP, "loss_g": 0.0, "loss_bns": 0.0}, real) == ()
+    assert quantized_loss(STEP, real) == quantized_loss(STEP, make_settings({}))
+    assert game_value(STEP, real) == r"H(\theta_q) = \overline{H'} = 0.500"

@@ -70,8 +70,24 @@ def test_both_methods_tell_the_same_of_the_samples(
     assert game.g != baseline.g and game.q != baseline.q
 
 
+def test_real_images_teach_q_by_the_papers_loss_and_ask_nothing_of_g(
+    logits: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    tiny_settings: Callable[..., RunSettings],
+) -> None:
+    p, q, labels = logits
+    nothing = torch.zeros((), dtype=torch.float64)
+    game, real = (
+        losses(p, q, labels, nothing, tiny_settings(method=name)) for name in ("adadfq", "real")
+    )
+    assert real.q == game.q and torch.equal(real.h_prime, game.h_prime)
+    assert [*map(float, (real.g, real.margin, real.ds, real.agreement, real.bns))] == [0] * 5
+    assert game.margin + game.ds + game.agreement > 0
+
+
 @pytest.mark.parametrize("method", ["adadfq", "gdfq"])
-def test_every_method_trains(method: str, tiny_trainer: Callable[..., object]) -> None:
+def test_every_method_of_a_generator_trains(
+    method: str, tiny_trainer: Callable[..., object]
+) -> None:
     trainer = tiny_trainer(method=method)
     before = [x.detach().clone() for x in trainer.players.q.parameters()]
     while not trainer.finished:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
-from adadfq_core.game.step import SCALARS, Players, prepare_turn
+from adadfq_core.game.step import SCALARS, Players, Turn, prepare_turn
 from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.settings import RunSettings
@@ -42,6 +42,14 @@ def make_players(tiny_network: Callable[..., nn.Module]) -> Callable[..., Player
     return build
 
 
+def turn(
+    players: Players, z: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
+) -> Turn:
+    """The turn on the images that G makes of `z`."""
+    images = players.generator(z, labels)
+    return prepare_turn(players, images, labels, settings, train_q=train_q)
+
+
 def draw(batch: int, seed: int = 0, classes: int = 3) -> tuple[Tensor, Tensor]:
     random = torch.Generator().manual_seed(seed)
     z = torch.randn(batch, LATENT, dtype=torch.float64, generator=random)
@@ -56,7 +64,7 @@ def test_every_batch_size_plays(
 ) -> None:
     players = make_players()
     for train_q in (False, True):
-        outcome = prepare_turn(players, *draw(batch), tiny_settings(), train_q=train_q).play()
+        outcome = turn(players, *draw(batch), tiny_settings(), train_q=train_q).play()
         assert outcome.images.shape == (batch, 1, 8, 8)
         assert outcome.p_logits.shape == outcome.q_logits.shape == (batch, 3)
         assert outcome.h_prime.shape == (batch,)
@@ -147,7 +155,7 @@ def test_moves_equal_those_of_two_separate_passes(
     for step, train_q in enumerate([False, False, True, True, True]):
         z, labels = draw(8, seed=step)
         expected = naive.play(z, labels, settings, train_q)
-        outcome = prepare_turn(players, z, labels, settings, train_q=train_q).play()
+        outcome = turn(players, z, labels, settings, train_q=train_q).play()
         actual = dict(zip(SCALARS, outcome.scalars.tolist(), strict=True))
         assert actual == pytest.approx(expected, rel=1e-8, abs=1e-10)
         for own, other in ((players.generator, naive.g), (players.q, naive.q)):
@@ -176,14 +184,14 @@ def test_who_moves_when(
         return [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
 
     start = state()
-    prepare_turn(players, *draw(8), tiny_settings(), train_q=False).play()
+    turn(players, *draw(8), tiny_settings(), train_q=False).play()
     warm = state()
     assert any(changed(start[0], warm[0]))
     assert not any(changed(start[1], warm[1]))
     assert [int(quantizer.batches) for _, quantizer in players.q.activation_quantizers()] == [1, 1]
     assert all(quantizer.average_max > 0 for _, quantizer in players.q.activation_quantizers())
 
-    prepare_turn(players, *draw(8, seed=1), tiny_settings(), train_q=True).play()
+    turn(players, *draw(8, seed=1), tiny_settings(), train_q=True).play()
     trained = state()
     assert any(changed(warm[0], trained[0]))
     assert all(changed(warm[1], trained[1]))
@@ -208,9 +216,7 @@ def test_q_equal_to_p_keeps_everything_finite(
         p[-1].weight.zero_()  # P and Q then answer the same whatever the image
     players = make_players(p, classes)
     for train_q in (False, True, True):
-        outcome = prepare_turn(
-            players, *draw(4, classes=classes), tiny_settings(), train_q=train_q
-        ).play()
+        outcome = turn(players, *draw(4, classes=classes), tiny_settings(), train_q=train_q).play()
         assert torch.isfinite(outcome.scalars).all()
         assert outcome.h_prime.tolist() == pytest.approx([0] * 4)
         if not train_q:
@@ -223,6 +229,33 @@ def test_a_network_without_batchnorm_plays(
     make_players: Callable[..., Players], tiny_settings: Callable[..., RunSettings]
 ) -> None:
     p = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
-    outcome = prepare_turn(make_players(p), *draw(4), tiny_settings(), train_q=True).play()
+    outcome = turn(make_players(p), *draw(4), tiny_settings(), train_q=True).play()
     assert outcome.scalars[SCALARS.index("loss_bns")] == 0
     assert torch.isfinite(outcome.scalars).all()
+
+
+@pytest.mark.parametrize("train_q", [False, True])
+def test_real_images_move_q_as_generated_ones_do_and_leave_g_alone(
+    train_q: bool,
+    make_players: Callable[..., Players],
+    tiny_settings: Callable[..., RunSettings],
+    weights_of: Callable[[nn.Module], dict[str, Tensor]],
+) -> None:
+    z, labels = draw(8)
+    game, ceiling = make_players(), make_players()
+    g_before = weights_of(ceiling.generator)
+    with torch.no_grad():
+        images = make_players().generator(z, labels)
+    expected = turn(game, z, labels, tiny_settings(), train_q=train_q).play()
+    outcome = prepare_turn(
+        ceiling, images, labels, tiny_settings(method="real"), train_q=train_q
+    ).play()
+    assert torch.equal(outcome.images, images)
+    torch.testing.assert_close(outcome.h_prime, expected.h_prime)
+    own, other = (dict(zip(SCALARS, o.scalars.tolist(), strict=True)) for o in (outcome, expected))
+    of_q = ("loss_q", "h_prime_mean", "grad_norm_q")
+    assert {n: own[n] for n in of_q} == pytest.approx({n: other[n] for n in of_q})
+    assert all(own[name] == 0 for name in SCALARS if name not in of_q)
+    torch.testing.assert_close(ceiling.q.state_dict(), game.q.state_dict())
+    g_after = weights_of(ceiling.generator)
+    assert all(torch.equal(g_before[name], g_after[name]) for name in g_before)

@@ -60,6 +60,49 @@ def test_a_run_is_started_paused_stepped_changed_and_stopped(
     assert states == ["starting", "running", "paused", "running", "stopped"]
 
 
+def test_changes_hold_by_iteration_not_by_the_order_of_the_log(
+    root: Path, held: tuple[str, RunWriter]
+) -> None:
+    run_id, writer = held
+    for iteration, changes in (
+        (10, {"lambda_l": 0.2}),
+        (30, {"lambda_l": 0.3, "beta": 0.5}),
+        # Made after a resumption from iteration 15: that of iteration 30 holds again from there.
+        (20, {"lambda_l": 0.25, "lambda_u": 0.7}),
+    ):
+        writer.append(RecordKind.PARAMETERS, iteration, {"changes": changes})
+    writer.flush()
+    expected = SETTINGS.model_copy(update={"lambda_l": 0.3, "lambda_u": 0.7, "beta": 0.5})
+    assert control.current_settings(root, run_id) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": "none"},
+        {"network": "own:build"},
+        {"network": "own:build", "data": "none"},
+        {"network": "torchvision/resnet18"},
+    ],
+)
+def test_learning_from_real_images_without_any_is_refused_at_once(
+    root: Path, stub: str, changes: dict[str, str]
+) -> None:
+    settings = RunSettings(method="real", **changes)
+    with pytest.raises(InputError, match=r"method = real learns from real images, .*name a data"):
+        control.start(root, settings, own_code=True, worker=stub)
+    assert control.list_runs(root) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"network": "own:build", "data": "pictures"}])
+def test_learning_from_real_images_starts_where_there_are_some(
+    root: Path, stub: str, changes: dict[str, str]
+) -> None:
+    settings = RunSettings(method="real", **changes)
+    run_id = control.start(root, settings, own_code=True, worker=stub)
+    assert control.info(root, run_id).settings == settings
+
+
 def test_a_killed_run_resumes_from_its_checkpoint(root: Path, stub: str, until: Until) -> None:
     run_id = control.start(root, SETTINGS, worker=stub)
     until(lambda: control.latest(root, run_id, RecordKind.CHECKPOINT) is not None)

@@ -66,7 +66,7 @@ def test_run_is_paused_stepped_changed_and_stopped(tmp_path: Path) -> None:
     assert runs.latest(root, run_id, RecordKind.CHECKPOINT).iteration == before.iteration + 2
 
 
-def _small_run(root: Path, **changes: int) -> str:
+def _small_run(root: Path, **changes: int | str) -> str:
     small = {
         **{"epochs": 5, "iterations_per_epoch": 6, "warmup_epochs": 1, "batch": 8, "threads": 1},
         **{"generator_width": 16, "embed_every": 1000, "checkpoint_every": 7},
@@ -90,9 +90,13 @@ def _scalars(records: list[runs.Record]) -> list[tuple[int, dict[str, object]]]:
     ]
 
 
+def _values(records: list[runs.Record]) -> list[tuple[int, dict[str, float]]]:
+    return [(r.iteration, r.data) for r in records if r.kind == RecordKind.VALUE]
+
+
 def test_killed_run_resumes_to_the_same_numbers_and_writes_nothing_twice(tmp_path: Path) -> None:
     root = tmp_path / "runs"
-    run_id = _small_run(root, evaluate_every=10)
+    run_id = _small_run(root, evaluate_every=10, value_every=5)
     # Iteration 16 is measured after the checkpoint of 14, so it is played again.
     _wait(
         lambda: (
@@ -104,13 +108,37 @@ def test_killed_run_resumes_to_the_same_numbers_and_writes_nothing_twice(tmp_pat
     _wait(lambda: runs.info(root, run_id).status == RunStatus.LOST)
     runs.resume(root, run_id)
     resumed = _finish(root, run_id)
-    whole = _finish(root, _small_run(root, evaluate_every=1000))
+    whole = _finish(root, _small_run(root, evaluate_every=1000, value_every=5))
     assert _scalars(resumed) == _scalars(whole)
+    assert _values(resumed) == _values(whole)
+    moves = {i: len(value) - 1 for i, value in _values(whole)}
+    assert moves == {5: 1, 10: 2, 15: 2, 20: 2, 25: 2, 30: 2}
     assert [iteration for iteration, _ in _scalars(whole)] == list(range(1, 31))
     measured = [
         (r.iteration, r.data["network"]) for r in resumed if r.kind == RecordKind.EVALUATION
     ]
     assert measured == [(6, "p"), (6, "q_calibrated"), (16, "q"), (26, "q"), (30, "q")]
+
+
+def test_q_learns_from_one_half_of_the_real_images_and_is_measured_on_the_other(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "runs"
+    run_id = _small_run(root, method="real", evaluate_every=1000, value_every=8)
+    records = _finish(root, run_id)
+    (network,) = [r.data for r in records if r.kind == RecordKind.NETWORK]
+    assert network["data"]["images"] == 250
+    (notice,) = [r.data["text"] for r in records if r.kind == RecordKind.NOTICE]
+    assert "Q learns from 250 of the 500 real images" in notice
+    assert "P, the calibrated Q and Q are measured on the other 250 alone" in notice
+    steps = [data for _, data in _scalars(records)]
+    assert all(step["loss_g"] == step["grad_norm_g"] == step["lr_g"] == 0 for step in steps)
+    assert [step["grad_norm_q"] > 0 for step in steps] == [False] * 6 + [True] * 24
+    assert [(i, set(value)) for i, value in _values(records)] == [
+        (i, {"before", "after_q"}) for i in (8, 16, 24)
+    ]
+    sheet = runs.arrays(root, runs.latest(root, run_id, RecordKind.IMAGES))
+    assert (sheet["p_logits"].argmax(1) == sheet["labels"]).mean() > 0.6
 
 
 def test_run_stores_the_map_of_real_and_of_synthetic_features(tmp_path: Path) -> None:
