@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from adadfq_core import runs
 from adadfq_core.game.step import SCALARS
@@ -17,6 +17,8 @@ from adadfq_core.runs import Record, RecordKind, RunInfo, history
 from adadfq_core.runs.history import Moments
 from adadfq_core.runs.summary import Summary, summarize
 from adadfq_core.settings import RunSettings
+from app.charts.h_prime_bands import HPrimeBins
+from app.growing_columns import GrowingColumns
 
 # Numbers of every iteration, beside its own.
 SERIES = ("ms", "seconds", "lr_g", "lr_q", *SCALARS)
@@ -34,7 +36,7 @@ class Frame:
         settings: those in force.
         images: the sheet of iteration `images_iteration` (see `runs.recorder`).
         real, synthetic: positions and labels on the map.
-        h_prime: H' of the latest samples.
+        h_prime: H' of the latest samples `(n,)`, the newest last.
     """
 
     past: int | None
@@ -43,23 +45,29 @@ class Frame:
     images_iteration: int
     real: dict[str, np.ndarray] | None
     synthetic: dict[str, np.ndarray] | None
-    h_prime: list[float]
+    h_prime: np.ndarray
 
 
 @dataclass
 class RunView:
-    """A growing picture of one run; `refresh` reads only what is new."""
+    """A growing picture of one run; `refresh` reads only what is new.
+
+    `steps` holds the numbers of every iteration, and under "samples" how many of `h_prime` there
+    are up to and with it. `bins` and `map_figure` are what was drawn last: charts that grow go on
+    from there.
+    """
 
     root: Path
     run_id: str
     info: RunInfo
     cursor: int = 0
-    steps: dict[str, list[float]] = field(
-        default_factory=lambda: {name: [] for name in ("iteration", *SERIES)}
+    steps: GrowingColumns = field(
+        default_factory=lambda: GrowingColumns(("iteration", *SERIES, "samples"))
     )
-    samples: list[list[float]] = field(default_factory=list)
+    _samples: GrowingColumns = field(default_factory=lambda: GrowingColumns(("h_prime",)))
     setting_changes: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     evaluations: list[Record] = field(default_factory=list)
+    values: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     changes: list[tuple[int, str]] = field(default_factory=list)
     moments: Moments = field(default_factory=Moments)
     past_frame: Frame | None = None
@@ -71,6 +79,8 @@ class RunView:
     images_iteration: int = 0
     real: dict[str, np.ndarray] | None = None
     synthetic: dict[str, np.ndarray] | None = None
+    bins: HPrimeBins | None = None
+    map_figure: tuple[Frame, go.Figure] | None = None
 
     @classmethod
     def attach(cls, root: Path, run_id: str) -> RunView:
@@ -85,9 +95,10 @@ class RunView:
         self.moments = history.extended(self.moments, update)
         self.cursor, self.info = update.cursor, update.info
         latest: dict[str, Record] = {}
+        steps: list[Record] = []
         for record in update.records:
             if record.kind == RecordKind.STEP:
-                self._add_step(record)
+                steps.append(record)
             elif record.kind == RecordKind.EVALUATION:
                 self.evaluations.append(record)
             elif record.kind == RecordKind.PARAMETERS:
@@ -96,6 +107,8 @@ class RunView:
                 )
                 self.changes.append((record.iteration, text))
                 self.setting_changes.append((record.iteration, record.data["changes"]))
+            elif record.kind == RecordKind.VALUE:
+                self.values.append((record.iteration, record.data))
             elif record.kind == RecordKind.NETWORK:
                 self.network = record.data
             elif record.kind == RecordKind.NOTICE:
@@ -106,6 +119,7 @@ class RunView:
                 latest["images"] = record
             elif record.kind == RecordKind.EMBEDDING:
                 latest[record.data["source"]] = record
+        self._add_steps(steps)
         for name, record in latest.items():
             setattr(self, name, runs.arrays(self.root, record))
             if name == "images":
@@ -116,24 +130,30 @@ class RunView:
             # The run has gone on: what one move did long ago is of no use beside what is now.
             self.half = None
 
-    def _add_step(self, record: Record) -> None:
-        self.steps["iteration"].append(record.iteration)
-        for name in SERIES:
+    def _add_steps(self, records: Iterable[Record]) -> None:
+        rows: list[list[float]] = []
+        samples: list[list[float]] = []
+        known = len(self.h_prime)
+        for record in records:
+            samples += ([h_prime] for h_prime in record.data["h_prime"])
             # Runs of an earlier version lack some.
-            self.steps[name].append(record.data.get(name, math.nan))
-        self.samples.append(record.data["h_prime"])
+            numbers = (record.data.get(name, math.nan) for name in SERIES)
+            rows.append([record.iteration, *numbers, known + len(samples)])
+        self.steps.extend(rows)
+        self._samples.extend(samples)
 
-    def recent_h_prime(self, iterations: int | None = None) -> list[float]:
-        """H' of the latest samples, or of the latest within the first `iterations`."""
-        end = len(self.samples)
+    @property
+    def h_prime(self) -> np.ndarray:
+        """H' of all samples read so far `(k,)`, in the order of iterations."""
+        return self._samples["h_prime"]
+
+    def recent_h_prime(self, iterations: int | None = None) -> np.ndarray:
+        """H' of the latest samples, or of the latest within the first `iterations`; newest last."""
+        end = len(self.h_prime)
         if iterations is not None:
-            end = bisect_right(self.steps["iteration"], iterations)
-        latest: list[float] = []
-        for batch in reversed(self.samples[max(0, end - RECENT_SAMPLES) : end]):
-            latest += batch
-            if len(latest) >= RECENT_SAMPLES:
-                break
-        return latest[:RECENT_SAMPLES]
+            steps = np.searchsorted(self.steps["iteration"], iterations, side="right")
+            end = int(self.steps["samples"][steps - 1]) if steps else 0
+        return self.h_prime[max(0, end - RECENT_SAMPLES) : end]
 
     def frame(self, settings: RunSettings) -> Frame:
         """The newest moment, with `settings` as they are in force or about to be."""
@@ -166,7 +186,7 @@ class RunView:
     @property
     def has_points(self) -> bool:
         """Whether any iteration has been read."""
-        return bool(self.steps["iteration"])
+        return len(self.steps["iteration"]) > 0
 
     def summary(self) -> Summary:
         """Accuracies so far."""
@@ -185,9 +205,9 @@ class RunView:
         """
         window = max(self.info.settings.evaluate_every, FIRST_ESTIMATE) + 1
         seconds = self.steps["seconds"][-window:]
-        if len(self.steps["seconds"]) < FIRST_ESTIMATE:
+        if len(seconds) < FIRST_ESTIMATE:
             return None
-        pace = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+        pace = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
         return pace * (self.info.settings.iterations - self.info.iteration)
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 
-from app.charts.style import BESIDE_COLOUR, P_COLOUR, Q_COLOUR, layout, mark_changes, say_empty
+from app.charts.style import (
+    BESIDE_COLOUR,
+    P_COLOUR,
+    Q_COLOUR,
+    Part,
+    change_marks,
+    layout,
+    say_empty,
+)
 
 
 def accuracy_figure(
@@ -19,36 +29,39 @@ def accuracy_figure(
 
     `beside` is another run to compare with: its name, iterations and top-1.
     """
-    figure = go.Figure(layout=layout("iteration", "top-1 (%)"))
-    figure.update_xaxes(range=[0, total])
     if not top1_q:
+        figure = go.Figure(layout=layout("iteration", "top-1 (%)"))
         say_empty(figure, "measured first at the end of the warm-up")
         return figure
+    lines = [_measured(iterations, top1_q, "Q (quantized)", {"color": Q_COLOUR})]
     if top1_p is not None:
-        figure.add_scatter(
-            x=[0, total],
-            y=[top1_p, top1_p],
-            mode="lines",
-            name="P (full precision)",
-            line={"color": P_COLOUR, "dash": "dash"},
+        lines.insert(
+            0,
+            {
+                "type": "scatter",
+                "x": [0, total],
+                "y": [top1_p, top1_p],
+                "mode": "lines",
+                "name": "P (full precision)",
+                "line": {"color": P_COLOUR, "dash": "dash"},
+            },
         )
-    figure.add_scatter(
-        x=iterations,
-        y=top1_q,
-        mode="lines+markers",
-        name="Q (quantized)",
-        line={"color": Q_COLOUR},
-        hovertemplate="iteration %{x}: %{y:.2f} %<extra></extra>",
-    )
     if beside is not None:
         name, others, top1 = beside
-        figure.add_scatter(
-            x=others,
-            y=top1,
-            mode="lines+markers",
-            name=name,
-            line={"color": BESIDE_COLOUR, "dash": "dot"},
-            hovertemplate="iteration %{x}: %{y:.2f} %<extra></extra>",
-        )
-    mark_changes(figure, changes)
-    return figure
+        lines.append(_measured(others, top1, name, {"color": BESIDE_COLOUR, "dash": "dot"}))
+    return go.Figure(
+        lines,
+        layout("iteration", "top-1 (%)", xaxis={"range": [0, total]}, **change_marks(changes)),
+    )
+
+
+def _measured(iterations: Sequence[int], top1: Sequence[float], name: str, line: Part) -> Part:
+    return {
+        "type": "scatter",
+        "x": iterations,
+        "y": top1,
+        "mode": "lines+markers",
+        "name": name,
+        "line": line,
+        "hovertemplate": "iteration %{x}: %{y:.2f} %<extra></extra>",
+    }

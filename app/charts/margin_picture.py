@@ -6,7 +6,6 @@ The paper's figure 2 with the samples of the moment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,15 +15,16 @@ from app.charts.style import (
     CLASS_PALETTE,
     DISAGREEMENT_END,
     G_COLOUR,
-    MARGIN_FILL,
     OVER_COLOUR,
     OVER_FITTING,
     P_COLOUR,
     Q_COLOUR,
     UNDER_COLOUR,
     UNDER_FITTING,
+    Part,
     class_colours,
     layout,
+    margin_marks,
     tinted,
 )
 
@@ -40,10 +40,6 @@ CROWD = 256
 WEAKEST_DRAWN_IN_CROWD = 0.5
 # The nearest to the axis' ends that the count inside stands, clear of the two other counts.
 COUNT_INSIDE_RANGE = (0.22, 0.78)
-# Nearer to the end of the axis a boundary's name stands on the inner side of its line.
-ROOM_FOR_NAME = 0.1
-ROOM_BETWEEN_NAMES = 0.3
-NAME_GAP = 3
 # Share of a class's row that its marks' centres take.
 LANES_HEIGHT = 0.44
 GOLDEN = (5**0.5 - 1) / 2
@@ -70,10 +66,19 @@ def margin_picture(
     count = len(h_prime)
     named_rows = len(classes) <= len(CLASS_PALETTE)
     rows = _class_rows(samples["labels"], h_prime, len(classes)) if named_rows else _spread(h_prime)
-    figure = go.Figure(
-        layout=layout(
+    marks = margin_marks(lower, upper, AXIS)
+    marks["shapes"] += _regions(lower, upper)
+    marks["annotations"] += [*_counts(h_prime, lower, upper), *_names_of_ends()]
+    return go.Figure(
+        [
+            *_arrows(h_prime, rows, push),
+            *_sample_marks(samples, rows, classes, size=_mark_size(count)),
+        ],
+        layout(
             "H'",
             "class asked of G" if named_rows else "",
+            xaxis={"range": AXIS, "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1], "zeroline": False},
+            yaxis=_rows_axis(classes) if named_rows else {"range": [0, 1.12], "visible": False},
             margin={"l": 56, "r": 12, "t": 52, "b": 52},
             legend={
                 "orientation": "h",
@@ -84,26 +89,20 @@ def margin_picture(
                 "itemsizing": "constant",
             },
             hovermode="closest",
-        )
+            **marks,
+        ),
     )
-    figure.update_xaxes(range=AXIS, tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1], zeroline=False)
-    if named_rows:
-        # From top to bottom, below one empty row for the boundaries' names.
-        figure.update_yaxes(
-            range=[len(classes) - 0.3, -1.4],
-            tickvals=list(range(len(classes))),
-            ticktext=list(classes),
-            showgrid=False,
-            zeroline=False,
-        )
-    else:
-        figure.update_yaxes(range=[0, 1.12], visible=False)
-    _draw_margin(figure, lower, upper)
-    _write_counts(figure, h_prime, lower, upper)
-    _name_ends(figure)
-    _draw_arrows(figure, h_prime, rows, push)
-    _draw_samples(figure, samples, rows, classes, size=_mark_size(count))
-    return figure
+
+
+def _rows_axis(classes: Sequence[str]) -> Part:
+    """Classes from top to bottom, below one empty row for the boundaries' names."""
+    return {
+        "range": [len(classes) - 0.3, -1.4],
+        "tickvals": list(range(len(classes))),
+        "ticktext": list(classes),
+        "showgrid": False,
+        "zeroline": False,
+    }
 
 
 def _class_rows(labels: np.ndarray, h_prime: np.ndarray, classes: int) -> np.ndarray:
@@ -131,103 +130,71 @@ def _mark_size(count: int) -> int:
     return 5
 
 
-def _draw_margin(figure: go.Figure, lower: float, upper: float) -> None:
-    figure.add_shape(
-        type="rect",
-        x0=lower,
-        x1=upper,
-        y0=0,
-        y1=1,
-        yref="paper",
-        fillcolor=MARGIN_FILL,
-        line_width=0,
-        layer="below",
-    )
-    for start, end, colour in (
-        (AXIS[0], lower, UNDER_COLOUR),
-        (lower, upper, Q_COLOUR),
-        (upper, AXIS[1], OVER_COLOUR),
-    ):
-        figure.add_shape(
-            type="rect",
-            x0=start,
-            x1=end,
-            y0=0,
-            y1=0.014,
-            yref="paper",
-            fillcolor=colour,
-            line_width=0,
+def _regions(lower: float, upper: float) -> list[Part]:
+    """Under, inside and over as coloured stretches of the axis."""
+    return [
+        {
+            "type": "rect",
+            "x0": start,
+            "x1": end,
+            "y0": 0,
+            "y1": 0.014,
+            "yref": "paper",
+            "fillcolor": colour,
+            "line": {"width": 0},
+        }
+        for start, end, colour in (
+            (AXIS[0], lower, UNDER_COLOUR),
+            (lower, upper, Q_COLOUR),
+            (upper, AXIS[1], OVER_COLOUR),
         )
-    lower_outside, upper_outside = lower >= ROOM_FOR_NAME, upper <= 1 - ROOM_FOR_NAME
-    crowded = upper - lower < ROOM_BETWEEN_NAMES and not (lower_outside and upper_outside)
-    for value, symbol, anchor, drop in (
-        (lower, "λ<sub>l</sub>", "right" if lower_outside else "left", 0),
-        (upper, "λ<sub>u</sub>", "left" if upper_outside else "right", 15 if crowded else 0),
-    ):
-        figure.add_shape(
-            type="line",
-            x0=value,
-            x1=value,
-            y0=0,
-            y1=1,
-            yref="paper",
-            line={"width": 1.5, "dash": "dash", "color": Q_COLOUR},
-        )
-        figure.add_annotation(
-            x=value,
-            y=1,
-            yref="paper",
-            text=f"{symbol} = {value:g}",
-            showarrow=False,
-            xanchor=anchor,
-            yanchor="top",
-            xshift=-NAME_GAP if anchor == "right" else NAME_GAP,
-            yshift=-drop,
-        )
+    ]
 
 
-def _write_counts(figure: go.Figure, h_prime: np.ndarray, lower: float, upper: float) -> None:
+def _counts(h_prime: np.ndarray, lower: float, upper: float) -> list[Part]:
     under, over = int((h_prime < lower).sum()), int((h_prime > upper).sum())
     middle = float(np.clip((lower + upper) / 2, *COUNT_INSIDE_RANGE))
-    for name, number, x, anchor, colour in (
-        ("under", under, AXIS[0], "left", UNDER_COLOUR),
-        ("inside", len(h_prime) - under - over, middle, "center", Q_COLOUR),
-        ("over", over, AXIS[1], "right", OVER_COLOUR),
-    ):
-        figure.add_annotation(
-            x=x,
-            y=1,
-            yref="paper",
-            text=tinted("■", colour, f"{name}: <b>{number}</b>"),
-            showarrow=False,
-            xanchor=anchor,
-            yanchor="bottom",
+    return [
+        {
+            "x": x,
+            "y": 1,
+            "yref": "paper",
+            "text": tinted("■", colour, f"{name}: <b>{number}</b>"),
+            "showarrow": False,
+            "xanchor": anchor,
+            "yanchor": "bottom",
+        }
+        for name, number, x, anchor, colour in (
+            ("under", under, AXIS[0], "left", UNDER_COLOUR),
+            ("inside", len(h_prime) - under - over, middle, "center", Q_COLOUR),
+            ("over", over, AXIS[1], "right", OVER_COLOUR),
         )
+    ]
 
 
-def _name_ends(figure: go.Figure) -> None:
-    for x, anchor, text in (
-        (0, "left", tinted("◀", UNDER_COLOUR, f"{DISAGREEMENT_END},<br>{UNDER_FITTING}")),
-        (1, "right", tinted("▶", OVER_COLOUR, f"{AGREEMENT_END},<br>{OVER_FITTING}")),
-    ):
-        figure.add_annotation(
-            x=x,
-            y=0,
-            xref="paper",
-            yref="paper",
-            yshift=-18,
-            text=text,
-            align=anchor,
-            showarrow=False,
-            xanchor=anchor,
-            yanchor="top",
-            font={"size": 11},
+def _names_of_ends() -> list[Part]:
+    return [
+        {
+            "x": x,
+            "y": 0,
+            "xref": "paper",
+            "yref": "paper",
+            "yshift": -18,
+            "text": text,
+            "align": anchor,
+            "showarrow": False,
+            "xanchor": anchor,
+            "yanchor": "top",
+            "font": {"size": 11},
+        }
+        for x, anchor, text in (
+            (0, "left", tinted("◀", UNDER_COLOUR, f"{DISAGREEMENT_END},<br>{UNDER_FITTING}")),
+            (1, "right", tinted("▶", OVER_COLOUR, f"{AGREEMENT_END},<br>{OVER_FITTING}")),
         )
+    ]
 
 
-def _draw_arrows(
-    figure: go.Figure, h_prime: np.ndarray, rows: np.ndarray, push: np.ndarray
-) -> None:
+def _arrows(h_prime: np.ndarray, rows: np.ndarray, push: np.ndarray) -> list[Part]:
     crowded = len(h_prime) > CROWD
     drawn = np.abs(push) >= (WEAKEST_DRAWN_IN_CROWD if crowded else WEAKEST_DRAWN)
     starts, heights, strength = h_prime[drawn], rows[drawn], push[drawn]
@@ -235,69 +202,73 @@ def _draw_arrows(
     lengths = SHORTEST_ARROW + (LONGEST_ARROW - SHORTEST_ARROW) * share
     tips = starts + np.sign(strength) * lengths
     gaps = np.full_like(tips, np.nan)
-    figure.add_scatter(
-        x=np.stack([starts, tips, gaps], axis=1).ravel(),
-        y=np.stack([heights, heights, gaps], axis=1).ravel(),
-        mode="lines",
-        line={"color": G_COLOUR, "width": 1 if crowded else 2},
-        opacity=0.5 if crowded else 1,
-        name="push of L<sub>G</sub>",
-        legendgroup="push",
-        legendrank=1003,
-        hoverinfo="skip",
-    )
-    figure.add_scatter(
-        x=tips,
-        y=heights,
-        mode="markers",
-        marker={
+    line = {
+        "type": "scatter",
+        "x": np.stack([starts, tips, gaps], axis=1).ravel(),
+        "y": np.stack([heights, heights, gaps], axis=1).ravel(),
+        "mode": "lines",
+        "line": {"color": G_COLOUR, "width": 1 if crowded else 2},
+        "opacity": 0.5 if crowded else 1,
+        "name": "push of L<sub>G</sub>",
+        "legendgroup": "push",
+        "legendrank": 1003,
+        "hoverinfo": "skip",
+    }
+    heads = {
+        "type": "scatter",
+        "x": tips,
+        "y": heights,
+        "mode": "markers",
+        "marker": {
             "symbol": ["triangle-right" if value > 0 else "triangle-left" for value in strength],
             "size": 5 if crowded else 7,
             "color": G_COLOUR,
         },
-        legendgroup="push",
-        showlegend=False,
-        hoverinfo="skip",
-    )
+        "legendgroup": "push",
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+    return [line, heads]
 
 
-def _draw_samples(
-    figure: go.Figure,
-    samples: Mapping[str, np.ndarray],
-    rows: np.ndarray,
-    classes: Sequence[str],
-    size: int,
-) -> None:
+def _sample_marks(
+    samples: Mapping[str, np.ndarray], rows: np.ndarray, classes: Sequence[str], size: int
+) -> list[Part]:
     agree = samples["p_logits"].argmax(1) == samples["q_logits"].argmax(1)
     colours = np.array(class_colours(len(classes)))[samples["labels"]]
     texts = np.array(_hover_texts(samples, classes))
+    traces: list[Part] = []
     for chosen, name, symbol, rank in (
         (agree, "agreement sample", "circle", 1001),
         (~agree, "disagreement sample", "x", 1002),
     ):
-        marker: dict[str, Any] = {"symbol": symbol, "line": {"width": 1, "color": P_COLOUR}}
-        figure.add_scatter(
-            x=samples["h_prime"][chosen],
-            y=rows[chosen],
-            mode="markers",
-            marker={**marker, "size": size, "color": colours[chosen].tolist()},
-            customdata=np.flatnonzero(chosen).tolist(),
-            text=texts[chosen].tolist(),
-            hovertemplate="%{text}<extra></extra>",
-            legendgroup=symbol,
-            showlegend=False,
-        )
+        marker = {"symbol": symbol, "line": {"width": 1, "color": P_COLOUR}}
+        points = {
+            "type": "scatter",
+            "x": samples["h_prime"][chosen],
+            "y": rows[chosen],
+            "mode": "markers",
+            "marker": {**marker, "size": size, "color": colours[chosen].tolist()},
+            "customdata": np.flatnonzero(chosen).tolist(),
+            "text": texts[chosen].tolist(),
+            "hovertemplate": "%{text}<extra></extra>",
+            "legendgroup": symbol,
+            "showlegend": False,
+        }
         # The legend's mark has no class, so it is a trace of its own without points.
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            marker={**marker, "size": 10, "color": P_COLOUR},
-            name=f"{name}: {int(chosen.sum())}",
-            legendgroup=symbol,
-            legendrank=rank,
-            hoverinfo="skip",
-        )
+        entry = {
+            "type": "scatter",
+            "x": [None],
+            "y": [None],
+            "mode": "markers",
+            "marker": {**marker, "size": 10, "color": P_COLOUR},
+            "name": f"{name}: {int(chosen.sum())}",
+            "legendgroup": symbol,
+            "legendrank": rank,
+            "hoverinfo": "skip",
+        }
+        traces += [points, entry]
+    return traces
 
 
 def _hover_texts(samples: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[str]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.charts.style import (
+    BESIDE_COLOUR,
     BNS_COLOUR,
     G_COLOUR,
     OVER_COLOUR,
+    P_COLOUR,
     Q_COLOUR,
     UNDER_COLOUR,
+    Part,
+    beside_lines,
+    change_marks,
     layout,
-    mark_changes,
 )
 from app.charts.thinning import thin
 
@@ -36,9 +41,20 @@ TERMS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "loss_bns": ("L<sub>BNS</sub>", BNS_COLOUR, ("gamma",), "γ·"),
 }
 
-
 WEIGHTS = tuple(sorted({name for *_, factors, _ in TERMS.values() for name in factors}))
 """The settings that weigh the terms of `L_G`."""
+
+Weights: TypeAlias = Mapping[str, np.ndarray]
+"""`WEIGHTS` at all iterations of a run (see `in_force_over_run`)."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A run to compare with: its name, its steps and the weights that were in force in it."""
+
+    name: str
+    steps: Steps
+    weights: Weights | None = None
 
 
 def in_force_over_run(
@@ -66,94 +82,124 @@ def in_force_over_run(
 
 
 def terms_figure(
-    steps: Steps, changes: Changes, weights: Mapping[str, np.ndarray] | None = None
+    steps: Steps,
+    changes: Changes,
+    weights: Weights | None = None,
+    beside: Beside | None = None,
 ) -> go.Figure:
     """The terms of `L_G` and their sum on a logarithmic axis; zero and NaN are gaps.
 
-    `steps` has "iteration" and those of `TERMS` that are to be drawn. With `weights` (of
-    `weights_over_run`) each term is multiplied by its own, and `L_G` is the sum of the others;
-    without, terms are drawn as they are.
+    `steps` has "iteration" and those of `TERMS` that are to be drawn; of `beside` the same ones are
+    drawn, as far as it has them. With `weights` each term is multiplied by its own, and `L_G` is
+    the sum of the others; without, terms are drawn as they are.
     """
-    figure = _over_iterations("loss (nats, log scale)", log=True)
-    for name, (symbol, colour, factors, factor_symbol) in TERMS.items():
-        if name not in steps:
-            continue
-        values = np.asarray(steps[name], dtype=np.float64)
-        if weights is not None:
-            symbol = factor_symbol + symbol
-            for factor in factors:
-                values = values * weights[factor]
-        _add_line(figure, steps["iteration"], values, symbol, colour, log=True)
-    # Drawn first and wider, the sum stays in sight behind a term that makes up all of it.
-    figure.update_traces(line_width=2.5, selector={"name": TERMS["loss_g"][0]})
-    mark_changes(figure, changes)
-    return figure
+    drawn = [name for name in TERMS if name in steps]
+    lines = _term_lines(steps, drawn, weights)
+    if beside is not None:
+        others = _term_lines(beside.steps, drawn, beside.weights)
+        lines += beside_lines(beside.name, others, P_COLOUR)
+    return _over_iterations(lines, "loss (nats, log scale)", changes, log=True)
 
 
-def loss_q_figure(steps: Steps, changes: Changes) -> go.Figure:
+def loss_q_figure(steps: Steps, changes: Changes, beside: Beside | None = None) -> go.Figure:
     """`L_Q`, which has a figure of its own: it is negative, of the order of `-T^2 log C`."""
-    figure = _over_iterations("L<sub>Q</sub> (nats)", log=False)
-    _add_line(figure, steps["iteration"], steps["loss_q"], "L<sub>Q</sub>", Q_COLOUR, log=False)
-    mark_changes(figure, changes)
-    return figure
+    name = "L<sub>Q</sub>"
+    lines = [_line(steps["iteration"], steps["loss_q"], name, Q_COLOUR)]
+    if beside is not None:
+        other = _line(beside.steps["iteration"], beside.steps["loss_q"], name, BESIDE_COLOUR)
+        lines += beside_lines(beside.name, [other])
+    return _over_iterations(lines, f"{name} (nats)", changes, log=False)
 
 
-def gradient_norms_figure(steps: Steps, changes: Changes) -> go.Figure:
+def gradient_norms_figure(
+    steps: Steps, changes: Changes, beside: Beside | None = None
+) -> go.Figure:
     """Norms of both players' gradients, "grad_norm_g" and "grad_norm_q", on a logarithmic axis.
 
     Q has none during the warm-up: 0 or NaN there is a gap.
     """
     return _players_figure(
-        steps, changes, ("grad_norm_g", "grad_norm_q"), "gradient norm (log scale)"
+        steps, changes, beside, ("grad_norm_g", "grad_norm_q"), "gradient norm (log scale)"
     )
 
 
-def learning_rates_figure(steps: Steps, changes: Changes) -> go.Figure:
+def learning_rates_figure(
+    steps: Steps, changes: Changes, beside: Beside | None = None
+) -> go.Figure:
     """Both players' learning rates, "lr_g" and "lr_q", on a logarithmic axis; 0 is a gap."""
-    figure = _players_figure(
-        steps, changes, ("lr_g", "lr_q"), "learning rate (per iteration, log scale)"
-    )
+    title = "learning rate (per iteration, log scale)"
     # A rate holds until the next one; of a jump thinning keeps the first point after it.
-    figure.update_traces(line_shape="hv")
-    return figure
+    return _players_figure(steps, changes, beside, ("lr_g", "lr_q"), title, shape="hv")
 
 
 def _players_figure(
-    steps: Steps, changes: Changes, names: tuple[str, str], title: str
+    steps: Steps,
+    changes: Changes,
+    beside: Beside | None,
+    names: tuple[str, str],
+    title: str,
+    shape: str = "linear",
 ) -> go.Figure:
-    figure = _over_iterations(title, log=True)
-    for name, player, colour in zip(names, ("G", "Q"), (G_COLOUR, Q_COLOUR), strict=True):
-        _add_line(figure, steps["iteration"], steps[name], player, colour, log=True)
-    mark_changes(figure, changes)
-    return figure
+    lines = _player_lines(steps, names, shape)
+    if beside is not None:
+        lines += beside_lines(beside.name, _player_lines(beside.steps, names, shape), P_COLOUR)
+    return _over_iterations(lines, title, changes, log=True)
 
 
-def _over_iterations(title: str, *, log: bool) -> go.Figure:
-    figure = go.Figure(layout=layout("iteration", title, hovermode="x unified"))
-    if log:
-        figure.update_yaxes(type="log", dtick=1, exponentformat="power")
-    return figure
+def _player_lines(steps: Steps, names: tuple[str, str], shape: str) -> list[Part]:
+    return [
+        _line(steps["iteration"], _positive(steps[name]), player, colour, shape=shape)
+        for name, player, colour in zip(names, "GQ", (G_COLOUR, Q_COLOUR), strict=True)
+    ]
 
 
-def _add_line(
-    figure: go.Figure,
+def _term_lines(steps: Steps, names: Iterable[str], weights: Weights | None) -> list[Part]:
+    lines = []
+    for name in names:
+        if name not in steps:
+            continue
+        symbol, colour, factors, factor_symbol = TERMS[name]
+        values = np.asarray(steps[name], dtype=np.float64)
+        if weights is not None:
+            symbol = factor_symbol + symbol
+            for factor in factors:
+                values = values * weights[factor]
+        # Drawn first and wider, the sum stays in sight behind a term that makes up all of it.
+        width = 2.5 if name == "loss_g" else 1.5
+        lines.append(_line(steps["iteration"], _positive(values), symbol, colour, width=width))
+    return lines
+
+
+def _positive(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """`values` with gaps where a logarithm has no place for them."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.where(numbers > 0, numbers, np.nan)
+
+
+def _line(
     iterations: Sequence[float] | np.ndarray,
     values: Sequence[float] | np.ndarray,
     name: str,
     colour: str,
     *,
-    log: bool,
-) -> None:
-    drawn = np.asarray(values, dtype=np.float64)
-    if log:
-        # A logarithm has no place for 0: such points are gaps.
-        drawn = np.where(drawn > 0, drawn, np.nan)
-    x, y = thin(iterations, drawn, POINTS)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        name=name,
-        line={"color": colour, "width": 1.5},
-        hovertemplate="%{y:.4g}",
+    width: float = 1.5,
+    shape: str = "linear",
+) -> Part:
+    x, y = thin(iterations, values, POINTS)
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "mode": "lines",
+        "name": name,
+        "line": {"color": colour, "width": width, "shape": shape},
+        "hovertemplate": "%{y:.4g}",
+    }
+
+
+def _over_iterations(lines: list[Part], title: str, changes: Changes, *, log: bool) -> go.Figure:
+    yaxis = {"type": "log", "dtick": 1, "exponentformat": "power"} if log else {}
+    return go.Figure(
+        lines,
+        layout("iteration", title, yaxis=yaxis, hovermode="x unified", **change_marks(changes)),
     )

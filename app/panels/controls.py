@@ -12,18 +12,24 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
 from adadfq_core.runs import RunInfo
-from adadfq_core.settings import RunSettings, field, metadata
+from adadfq_core.settings import RunSettings, bounds, field, metadata
 from app.panels.network import CHOICES, network_panel
 
 FIXED = ("weight_bits", "activation_bits")
-LIVE = (
-    *("lambda_l", "lambda_u", "alpha_ds", "alpha_as", "beta", "gamma", "lr_g", "lr_q"),
-    "slow_motion",
-)
+SECTIONS = {
+    "Margin of H'": ("lambda_l", "lambda_u"),
+    "Generator's loss": ("alpha_ds", "alpha_as", "beta", "gamma"),
+    "Steps of both players": ("temperature", "lr_g", "lr_q"),
+    "Speed": ("slow_motion",),
+}
+LIVE = tuple(name for names in SECTIONS.values() for name in names)
 SPEEDS = [2000, 1000, 500, 200, 0]
+TEMPERATURES = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
 # Largest value a slider offers where the model allows far more than anyone tries.
 SLIDER_TOP = {"alpha_ds": 2.0, "alpha_as": 2.0, "beta": 5.0, "gamma": 20.0}
 RATES = [round(10**exponent * digit, 12) for exponent in range(-6, 0) for digit in (1, 2, 3, 5)]
+# Stops of the sliders whose values are chosen by their magnitude.
+LOGARITHMIC = {"temperature": TEMPERATURES, "lr_g": RATES, "lr_q": RATES}
 
 
 def _key(name: str) -> str:
@@ -39,8 +45,10 @@ def show_settings(settings: RunSettings) -> None:
 
 
 def _offered(name: str, value: float) -> float:
-    if name.startswith("lr_"):
-        return min(RATES, key=lambda rate: abs(math.log(rate) - math.log(max(value, 1e-9))))
+    if name in LOGARITHMIC:
+        return min(
+            LOGARITHMIC[name], key=lambda stop: abs(math.log(stop) - math.log(max(value, 1e-9)))
+        )
     if name == "slow_motion":
         return min(SPEEDS, key=lambda speed: abs(speed - value))
     return min(value, SLIDER_TOP.get(name, math.inf))
@@ -104,7 +112,13 @@ def keep_over_pages() -> None:
 
 
 def _speed(milliseconds: int) -> str:
-    return f"{milliseconds} ms" if milliseconds else "full"
+    return f"{milliseconds} ms" if milliseconds else "none"
+
+
+def label(name: str) -> str:
+    """What a slider is called: the paper's symbol, if there is one, and a few words."""
+    symbol, title = metadata(name)["symbol"], field(name).title
+    return f"${symbol}$ {title}" if symbol else f"{title}"
 
 
 def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
@@ -119,24 +133,37 @@ def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
         format_func=lambda name: name,
         help="\n\n".join(f"**{preset.name}**: {preset.summary}" for preset in PRESETS.values()),
     )
-    for name in FIXED:
-        note = " Fixed while a run is going: its checkpoints belong to one bit width."
-        st.slider(
-            name, 2, 8, key=_key(name), disabled=active, help=str(field(name).description) + note
+    for name, column in zip(FIXED, st.columns(2), strict=True):
+        low, high = bounds(name)
+        column.slider(
+            label(name),
+            low,
+            high,
+            key=_key(name),
+            disabled=active,
+            help=f"{field(name).description} Fixed while a run is going: its checkpoints belong "
+            "to one bit width.",
         )
-    for name in LIVE:
-        symbol = metadata(name)["symbol"]
-        paper = field(name).default
-        common: dict[str, Any] = {
-            "key": _key(name),
-            "help": f"{symbol}: {field(name).description} Paper: {paper:g}.",
-            "on_change": _send,
-            "args": (root, run_id, name),
-        }
-        if name == "slow_motion":
-            common["help"] = str(field(name).description)
-            st.select_slider("speed", SPEEDS, format_func=_speed, **common)
-        elif name.startswith("lr_"):
-            st.select_slider(name, RATES, format_func=lambda rate: f"{rate:g}", **common)
-        else:
-            st.slider(name, 0.0, SLIDER_TOP.get(name, 1.0), step=0.01, **common)
+    for title, names in SECTIONS.items():
+        st.caption(f"**{title}**")
+        for name in names:
+            _live_slider(name, (root, run_id, name))
+
+
+def _live_slider(name: str, recipient: tuple[Path, str | None, str]) -> None:
+    about = f"{field(name).description} Paper: {field(name).default:g}."
+    common: dict[str, Any] = {
+        "key": _key(name),
+        "help": about,
+        "on_change": _send,
+        "args": recipient,
+    }
+    if name == "slow_motion":
+        common["help"] = field(name).description
+        st.select_slider(label(name), SPEEDS, format_func=_speed, **common)
+    elif name in LOGARITHMIC:
+        st.select_slider(
+            label(name), LOGARITHMIC[name], format_func=lambda value: f"{value:g}", **common
+        )
+    else:
+        st.slider(label(name), 0.0, SLIDER_TOP.get(name, 1.0), step=0.01, **common)

@@ -13,12 +13,15 @@ from adadfq_core.game.pushes import h_prime_push, h_prime_push_gdfq
 from adadfq_core.settings import RunSettings
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
-from app.charts.h_prime_bands import bin_h_prime, h_prime_bands_figure
+from app.charts.game_value import game_value_figure
+from app.charts.h_prime_bands import HPrimeBins, bin_h_prime, h_prime_bands_figure
 from app.charts.margin import margin_figure
 from app.charts.margin_picture import margin_picture
 from app.charts.style import mark_moment
 from app.charts.terms import (
     WEIGHTS,
+    Beside,
+    Steps,
     gradient_norms_figure,
     in_force_over_run,
     learning_rates_figure,
@@ -55,6 +58,8 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
 
 def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
     """Where G's loss pushes each sample on the H' axis `(n,)`, from both networks' logits."""
+    if not settings.has_generator:
+        return np.zeros(len(samples["labels"]))
     p, q, labels = (torch.from_numpy(samples[name]) for name in ("p_logits", "q_logits", "labels"))
     if settings.method == "gdfq":
         return h_prime_push_gdfq(p, q, labels).numpy()
@@ -87,25 +92,58 @@ def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
     )
 
 
-def histogram_panel(view: RunView, frame: Frame) -> None:
-    """Counts of H' of the moment's latest samples."""
+def value_panel(view: RunView, frame: Frame) -> None:
+    """The game's value over the run with the half moves that were measured."""
+    st.markdown("##### The game's value and who pulls it where")
+    figure = game_value_figure(
+        view.steps["iteration"],
+        view.steps["h_prime_mean"],
+        view.values,
+        view.info.settings.iterations,
+        view.changes,
+    )
+    mark_moment(figure, frame.past)
+    live_chart(figure, key="game_value", revision=view.run_id, alt="The game's value over the run")
+
+
+def histogram_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
+    """Distribution of H' of the moment's latest samples, and of the run to compare with."""
     st.markdown(f"##### H' of the latest {len(frame.h_prime)} samples")
-    settings = frame.settings
-    figure = margin_figure(np.array(frame.h_prime), settings.lambda_l, settings.lambda_u)
+    figure = margin_figure(
+        frame.h_prime,
+        frame.settings.lambda_l,
+        frame.settings.lambda_u,
+        beside and (beside.info.preset, beside.recent_h_prime(frame.past)),
+    )
     live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
 
 
-def bands_panel(view: RunView, frame: Frame) -> None:
+def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Mean and quantiles of H' over the run, and the share of samples inside the margin."""
     st.markdown("##### H' over the run")
-    iterations = view.steps["iteration"]
-    margin = _in_force(view, ("lambda_l", "lambda_u"))
-    bins = bin_h_prime(
-        iterations, view.samples, margin["lambda_l"], margin["lambda_u"], H_PRIME_BINS
+    figure = h_prime_bands_figure(
+        _bins(view),
+        view.info.settings.iterations,
+        view.changes,
+        beside and (beside.info.preset, _bins(beside)),
     )
-    figure = h_prime_bands_figure(bins, view.info.settings.iterations, view.changes)
     mark_moment(figure, frame.past)
     live_chart(figure, key="bands", revision=view.run_id, height=360, alt="Bands of H'")
+
+
+def _bins(view: RunView) -> HPrimeBins:
+    """H' of the run so far in bins; the view keeps them for the next time."""
+    margin = _in_force(view, ("lambda_l", "lambda_u"))
+    view.bins = bin_h_prime(
+        view.steps["iteration"],
+        view.h_prime,
+        view.steps["samples"],
+        margin["lambda_l"],
+        margin["lambda_u"],
+        H_PRIME_BINS,
+        view.bins,
+    )
+    return view.bins
 
 
 def _in_force(view: RunView, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -115,27 +153,51 @@ def _in_force(view: RunView, names: Sequence[str]) -> dict[str, np.ndarray]:
     )
 
 
-def terms_panel(view: RunView) -> None:
-    """The terms of G's loss, with their weights or without."""
+def terms_panel(view: RunView, beside: RunView | None) -> None:
+    """The terms of G's loss, with their weights or without, and of the run to compare with."""
     st.markdown("##### The generator's loss and its terms")
+    if not view.info.settings.has_generator:
+        st.caption("This run has no generator: real images are in its place.")
+        return
     weighted = st.toggle(
         "with their weights",
         key="terms_weighted",
         help="Each term as it counts in L_G, times β, α and γ; else as it is.",
     )
-    steps: dict[str, list[float]] = view.steps
-    weights = None
-    if view.info.settings.method == "gdfq":
-        # L_G is then P's cross-entropy and L_BNS; the terms of the game are not in it.
-        steps = {name: steps[name] for name in _TERMS_OF_GDFQ}
-    elif weighted:
-        weights = _in_force(view, WEIGHTS)
-    figure = terms_figure(steps, view.changes, weights)
+    other = beside and Beside(beside.info.preset, _terms(beside), _weights(beside, weighted))
+    figure = terms_figure(_terms(view), view.changes, _weights(view, weighted), other)
     live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
+    _tell_of_other_losses(view, beside)
 
 
-def players_panel(view: RunView) -> None:
-    """Q's loss, both players' gradients and learning rates."""
+def _terms(view: RunView) -> Steps:
+    """The terms that make up the generator's loss of this run."""
+    if _plays_gdfq(view):
+        # L_G is then P's cross-entropy and L_BNS; the terms of the game are not in it.
+        return {name: view.steps[name] for name in _TERMS_OF_GDFQ}
+    return view.steps
+
+
+def _weights(view: RunView, weighted: bool) -> dict[str, np.ndarray] | None:
+    return _in_force(view, WEIGHTS) if weighted else None
+
+
+def _plays_gdfq(view: RunView) -> bool:
+    """Whether both players minimise GDFQ's losses, which no other method has."""
+    return view.info.settings.method == "gdfq"
+
+
+def _tell_of_other_losses(view: RunView, beside: RunView | None) -> None:
+    """Say so where the compared runs minimise different functions."""
+    if beside is not None and _plays_gdfq(beside) != _plays_gdfq(view):
+        st.caption(
+            f"{beside.info.preset} minimises other losses: compare how they run, not how high."
+        )
+
+
+def players_panel(view: RunView, beside: RunView | None) -> None:
+    """Q's loss, both players' gradients and learning rates, and of the run to compare with."""
+    other = beside and Beside(beside.info.preset, beside.steps)
     left, middle, right = st.columns(3)
     for column, title, make, key in (
         (left, "Q's loss", loss_q_figure, "loss_q"),
@@ -144,12 +206,20 @@ def players_panel(view: RunView) -> None:
     ):
         with column:
             st.markdown(f"##### {title}")
-            figure = make(view.steps, view.changes)
+            figure = make(view.steps, view.changes, other)
             live_chart(figure, key=key, revision=view.run_id, height=260, alt=title)
+    _tell_of_other_losses(view, beside)
 
 
 def map_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
     """Synthetic features among real ones."""
     st.markdown("##### UMAP of P's features: synthetic against real")
-    figure = embedding_figure(frame.real, frame.synthetic, classes)
+    # A new map comes once in a hundred iterations or so, and its thousands of colours are slow.
+    if view.map_figure is None or not _same_map(view.map_figure[0], frame):
+        view.map_figure = (frame, embedding_figure(frame.real, frame.synthetic, classes))
+    figure = view.map_figure[1]
     live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")
+
+
+def _same_map(one: Frame, other: Frame) -> bool:
+    return one.real is other.real and one.synthetic is other.synthetic

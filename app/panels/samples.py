@@ -1,4 +1,4 @@
-"""The grid of generated images with class and adaptability."""
+"""The grid of a moment's images with class and adaptability."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import streamlit as st
 from PIL import Image
+
+from app.run_view import Frame
 
 _STYLE = """<style>
 .samples{display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:10px}
@@ -25,6 +28,24 @@ def _data_uri(pixels: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def images_panel(frame: Frame, classes: Sequence[str]) -> None:
+    """The images of the moment, each with its class and adaptability."""
+    if frame.images is None:
+        return
+    real = not frame.settings.has_generator
+    st.markdown("##### Real images in place of G's" if real else "##### Generated images")
+    st.caption(
+        f"The batch of iteration {frame.images_iteration}. Adaptability 1: P and Q disagree "
+        "sharply; 0: they agree. "
+        + (
+            "Q learns from one half of the real images, the other half measures it."
+            if real
+            else "Training uses these images only; real ones serve the accuracy and the map."
+        )
+    )
+    st.html(samples_html(frame.images, classes))
 
 
 def picture(pixels: np.ndarray, about: str) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
-from adadfq_core.runs import RunStatus
+from app.pace import refresh_seconds
 from app.panels import controls, run_charts
 from app.panels.address import history_key, restore_from_address, write_address
 from app.panels.animation import animation_panel
@@ -17,56 +17,28 @@ from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
 from app.panels.history import REPLAY_REFRESH_SECONDS, history_bar, playing
 from app.panels.players import players_strip
-from app.panels.samples import samples_html
+from app.panels.samples import images_panel
 from app.panels.settings_file import load_pending_settings, settings_file_panel
+from app.panels.status import status_strip, welcome
 from app.panels.transport import buttons
 from app.run_view import Frame, RunView, newest
 
-BANDS, MAP, LOSSES = "H' over the run", "Map", "Losses"
+BANDS, VALUE, MAP, LOSSES = "H' over the run", "Value of the game", "Map", "Losses"
 HISTOGRAM, PLAYERS, IMAGES = "Histogram of H'", "Gradients and rates", "Images"
-
-REFRESH_SECONDS = 1.0
-# Until the first point is there nothing else is to be seen, and nothing trains yet.
-REFRESH_SECONDS_AT_START = 0.3
-
-
-def progress(view: RunView) -> None:
-    """Progress bar with the time left, and the figures reached so far."""
-    info, summary = view.info, view.summary()
-    left = view.seconds_left() if info.active else None
-    total = info.settings.iterations
-    text = f"{info.status} · iteration {info.iteration} of {total}"
-    if info.status == RunStatus.STARTING:
-        text = "starting: loading the network"
-    elif info.iteration < info.settings.warmup_iterations:
-        text += " · warm-up: only G learns, Q's activation ranges are being set"
-    if left is not None:
-        text += f" · about {left // 60:.0f} min {left % 60:.0f} s left"
-    if info.reason:
-        text += f" · {info.reason}"
-    st.progress(min(info.iteration / total, 1.0), text=text)
-    figures = st.columns(4)
-    for column, name, value in zip(
-        figures,
-        ("P", "Q calibrated", "Q now", "Gap recovered"),
-        (summary.top1_p, summary.top1_q_calibrated, summary.top1_q_last, summary.recovered),
-        strict=True,
-    ):
-        share = name == "Gap recovered" and value is not None
-        shown = "–" if value is None else f"{100 * value:.0f} %" if share else f"{value:.2f} %"
-        column.metric(name, shown)
+PANELS = (VALUE, BANDS, MAP, LOSSES, HISTOGRAM, PLAYERS, IMAGES)
+SHOWN_AT_FIRST = [VALUE, BANDS, MAP, LOSSES, IMAGES]
 
 
 def chosen_panels() -> list[str]:
     """The panels that the reader wants to see; draws the choice."""
     shown: list[str] = st.pills(
         "Panels",
-        (BANDS, MAP, LOSSES, HISTOGRAM, PLAYERS, IMAGES),
+        PANELS,
         selection_mode="multi",
-        default=[BANDS, MAP, LOSSES, IMAGES],
+        default=SHOWN_AT_FIRST,
         key="panels",
         label_visibility="collapsed",
-        help="Each panel is drawn anew every second: fewer leave more of the cores to training.",
+        help="Each panel is drawn anew while the run goes: fewer leave more of the cores to it.",
     )
     return shown
 
@@ -84,10 +56,11 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     with right:
         run_charts.accuracy_panel(view, frame, beside)
     draw = {
-        BANDS: lambda: run_charts.bands_panel(view, frame),
+        VALUE: lambda: run_charts.value_panel(view, frame),
+        BANDS: lambda: run_charts.bands_panel(view, frame, beside),
         MAP: lambda: run_charts.map_panel(view, frame, classes),
-        LOSSES: lambda: run_charts.terms_panel(view),
-        HISTOGRAM: lambda: run_charts.histogram_panel(view, frame),
+        LOSSES: lambda: run_charts.terms_panel(view, beside),
+        HISTOGRAM: lambda: run_charts.histogram_panel(view, frame, beside),
     }
     chosen = chosen_panels()
     wanted = [name for name in draw if name in chosen]
@@ -96,17 +69,9 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
             with column:
                 draw[name]()
     if PLAYERS in chosen:
-        run_charts.players_panel(view)
-    if frame.images is not None and IMAGES in chosen:
-        st.markdown("##### Generated images")
-        st.caption(
-            f"The batch of iteration {frame.images_iteration}. Adaptability 1: P and Q disagree "
-            "sharply; 0: they agree. Training uses these images only; real ones serve the accuracy "
-            "and the map."
-        )
-        st.html(samples_html(frame.images, classes))
-    with st.expander(coverage_title(view.network["coverage"])):
-        st.dataframe(coverage_table(view.network["coverage"]), hide_index=True)
+        run_charts.players_panel(view, beside)
+    if IMAGES in chosen:
+        images_panel(frame, classes)
 
 
 def frame_of(view: RunView) -> Frame:
@@ -145,7 +110,6 @@ def beside_view(root: Path) -> RunView | None:
 def page() -> None:
     """Draw the page."""
     root = runs_folder()
-    st.title("AdaDFQ Playground")
     restore_from_address(root)
     load_pending_settings()
     for problem in st.session_state.pop("address_problems", []):
@@ -172,21 +136,14 @@ def page() -> None:
         st.error(st.session_state["error"])
     write_address(run_id)
     if info is None:
-        st.info(
-            f"Press Start: {st.session_state['setting_network']} is quantized to "
-            f"{st.session_state['setting_weight_bits']}-bit weights and "
-            f"{st.session_state['setting_activation_bits']}-bit activations from images that a "
-            "generator invents, without its training data, while you watch."
-        )
+        welcome(*(st.session_state[f"setting_{name}"] for name in ("network", *controls.FIXED)))
         return
     shown_status = info.status
 
     known_view = held_view(info.run_id)
     had_points = known_view is not None and known_view.has_points
-    pace = REFRESH_SECONDS if had_points else REFRESH_SECONDS_AT_START
     replays = playing(history_key(info.run_id))
-    if replays:
-        pace = REPLAY_REFRESH_SECONDS
+    pace = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points)
 
     @st.fragment(run_every=pace if active or replays else None)
     def live() -> None:
@@ -196,7 +153,7 @@ def page() -> None:
                 view = st.session_state["view"] = RunView.attach(root, info.run_id)
             else:
                 view.refresh()
-            progress(view)
+            status_strip(view)
             other = beside_view(root)
             for notice in view.notices:
                 st.info(notice)
@@ -216,6 +173,10 @@ def page() -> None:
             st.rerun()
 
     live()
+    view = held_view(info.run_id)
+    if view is not None and view.network:
+        with st.expander(coverage_title(view.network["coverage"])):
+            st.dataframe(coverage_table(view.network["coverage"]), hide_index=True)
     animation_panel(root, info.run_id)
 
 

@@ -63,16 +63,18 @@ def test_refresh_adds_what_is_new_and_keeps_the_latest_samples_apart(
     writer.flush()
     view = RunView.attach(store.root, run_id)
     view.refresh()
-    assert view.steps["iteration"] == list(range(1, RECENT_SAMPLES + 2))
-    assert len(view.samples) == RECENT_SAMPLES + 1
-    assert view.recent_h_prime() == [0.5] * RECENT_SAMPLES
+    assert view.steps["iteration"].tolist() == list(range(1, RECENT_SAMPLES + 2))
+    assert len(view.h_prime) == view.steps["samples"][-1] == RECENT_SAMPLES + 1
+    assert view.recent_h_prime().tolist() == [0.5] * RECENT_SAMPLES
     writer.append(RecordKind.STEP, RECENT_SAMPLES + 2, _step(1) | {"h_prime": [0.1, 0.2]})
     writer.append(RecordKind.PARAMETERS, RECENT_SAMPLES + 2, {"changes": {"beta": 2.0}})
     writer.flush()
     view.refresh()
-    assert view.recent_h_prime()[:2] == [0.1, 0.2]
+    assert view.recent_h_prime()[-3:].tolist() == [0.5, 0.1, 0.2]
     assert len(view.recent_h_prime()) == RECENT_SAMPLES
-    assert view.recent_h_prime(3) == [0.5] * 3
+    assert view.recent_h_prime(3).tolist() == [0.5] * 3
+    assert view.recent_h_prime(0).tolist() == []
+    assert view.steps["samples"][-2:].tolist() == [RECENT_SAMPLES + 1, RECENT_SAMPLES + 3]
     assert view.setting_changes == [(RECENT_SAMPLES + 2, {"beta": 2.0})]
 
 
@@ -83,7 +85,7 @@ def test_a_run_of_an_earlier_version_leaves_gaps(run: tuple[RunStore, RunWriter,
     writer.flush()
     view = RunView.attach(store.root, run_id)
     assert math.isnan(view.steps["lr_g"][0]) and math.isnan(view.steps["grad_norm_g"][0])
-    assert view.steps["loss_g"] == [1.0]
+    assert view.steps["loss_g"].tolist() == [1.0]
 
 
 def test_a_fresh_page_shows_the_active_run_else_the_newest(

@@ -10,6 +10,7 @@ from app.charts.terms import (
     POINTS,
     TERMS,
     WEIGHTS,
+    Beside,
     gradient_norms_figure,
     in_force_over_run,
     learning_rates_figure,
@@ -37,6 +38,10 @@ def steps(count: int) -> dict[str, list[float]]:
 
 def changes() -> list[tuple[int, dict[str, float]]]:
     return [(5, {"beta": 3.0, "lr_g": 0.1}), (7, {"alpha_ds": 0.5})]
+
+
+def legend(figure: go.Figure) -> list[str]:
+    return [trace.name for trace in figure.data if trace.showlegend is not False]
 
 
 def by_name(figure: go.Figure) -> dict[str, go.Scatter]:
@@ -81,6 +86,32 @@ def test_terms_that_a_method_does_not_have_are_left_out() -> None:
     assert [trace.name for trace in figure.data] == ["L<sub>G</sub>", "L<sub>BNS</sub>"]
 
 
+def test_another_run_is_dotted_with_its_own_weights_under_one_entry_of_the_legend() -> None:
+    data, other = steps(10), {name: np.array(values[:8]) for name, values in steps(10).items()}
+    weights = in_force_over_run(WEIGHTS, data["iteration"], SETTINGS, changes())
+    own = in_force_over_run(WEIGHTS, other["iteration"], SETTINGS | {"alpha_ds": 0.7}, [])
+    figure = terms_figure(data, [], weights, Beside("weaker", other, own))
+    shown, dotted = figure.data[: len(TERMS)], figure.data[len(TERMS) + 1 :]
+    for ours, theirs in zip(shown, dotted, strict=True):
+        assert theirs.name == f"weaker: {ours.name}"
+        assert theirs.line.color == ours.line.color and theirs.line.width < ours.line.width
+        assert (ours.line.dash, theirs.line.dash) == (None, "dot")
+        assert list(theirs.x) == list(range(1, 9))
+    assert list(dotted[2].y) == pytest.approx(list(0.7 * other["loss_ds"]))
+    assert list(dotted[4].y) == pytest.approx(list(other["loss_bns"]))
+    assert legend(figure) == [*(trace.name for trace in shown), "weaker"]
+    assert {t.legendgroup for t in figure.data[len(TERMS) :]} == {"beside"}
+
+
+@pytest.mark.parametrize("shown_has_all", [True, False])
+def test_of_two_methods_only_the_terms_that_both_have_are_dotted(shown_has_all: bool) -> None:
+    whole = steps(10)
+    part = {name: whole[name] for name in ("iteration", "loss_g", "loss_bns")}
+    shown, other = (whole, part) if shown_has_all else (part, whole)
+    dotted = [t.name for t in terms_figure(shown, [], None, Beside("B", other)).data if t.line.dash]
+    assert dotted == ["B", "B: L<sub>G</sub>", "B: L<sub>BNS</sub>"]
+
+
 def test_zero_and_nan_are_gaps_on_the_log_axis() -> None:
     data = {name: [1.0, 0.0, float("nan")] for name in TERMS} | {"iteration": [1, 2, 3]}
     weights = in_force_over_run(WEIGHTS, [1, 2, 3], SETTINGS | {"gamma": 0.0}, [])
@@ -123,6 +154,24 @@ def test_both_players_share_a_log_axis(
     assert np.array_equal(traces["Q"].y, [np.nan, 5.0], equal_nan=True)
     assert figure.layout.yaxis.type == "log"
     assert title in figure.layout.yaxis.title.text
+    other = Beside("GDFQ", {"iteration": [1, 2, 3], g: [0.3, 0.2, 0.1], q: [0.0, 4.0, 3.0]})
+    figure = draw({"iteration": [1, 2], g: [0.1, 0.2], q: [0.0, 5.0]}, [], other)
+    traces = by_name(figure)
+    assert legend(figure) == ["G", "Q", "GDFQ"]
+    assert list(traces["GDFQ: G"].y) == [0.3, 0.2, 0.1]
+    assert np.array_equal(traces["GDFQ: Q"].y, [np.nan, 4.0, 3.0], equal_nan=True)
+    for player in "GQ":
+        assert traces[f"GDFQ: {player}"].line.color == traces[player].line.color
+        assert traces[f"GDFQ: {player}"].line.shape == traces[player].line.shape
+
+
+def test_the_loss_of_q_is_told_apart_from_that_of_another_run_by_colour() -> None:
+    other = Beside("GDFQ", {"iteration": [1, 2, 3], "loss_q": [9.0, 8.0, 7.0]})
+    figure = loss_q_figure({"iteration": [1, 2], "loss_q": [-921.0, -920.5]}, [], other)
+    own, entry, theirs = figure.data
+    assert legend(figure) == ["L<sub>Q</sub>", "GDFQ"]
+    assert list(theirs.y) == [9.0, 8.0, 7.0] and theirs.line.dash == "dot"
+    assert theirs.line.color == entry.line.color != own.line.color
 
 
 def test_a_thinned_jump_of_the_learning_rate_stays_where_it_was() -> None:

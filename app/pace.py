@@ -1,0 +1,32 @@
+"""How often a live page is drawn anew: a picture of the game must not cost the game its cores."""
+
+from __future__ import annotations
+
+import os
+
+from adadfq_core.runs import RunInfo, RunStatus
+
+# Until the first point is there nothing else is to be seen, and nothing trains yet.
+AT_START = 0.3
+LIVELY = 1.0
+# Where training has every core, each redrawing holds it up for as long as that takes.
+BESIDE_TRAINING = 2.5
+# Of this many milliseconds between two iterations most is waiting, during which cores are free.
+SLOW = 200
+
+
+def refresh_seconds(info: RunInfo, has_points: bool, cores: int | None = None) -> float:
+    """Seconds between two drawings of an active run's page.
+
+    Args:
+        has_points: whether the page has any iteration to show.
+        cores: of this machine; `None` asks the system.
+    """
+    if not has_points:
+        return AT_START
+    cores = cores or os.cpu_count() or 1
+    settings = info.settings
+    waits = info.status == RunStatus.PAUSED or settings.slow_motion >= SLOW
+    if waits or cores > settings.threads:
+        return LIVELY
+    return BESIDE_TRAINING
