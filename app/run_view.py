@@ -147,6 +147,13 @@ class RunView:
         """H' of all samples read so far `(k,)`, in the order of iterations."""
         return self._samples["h_prime"]
 
+    def step_at(self, iteration: int | None) -> dict[str, float]:
+        """The numbers of the newest step, or of the newest within the first `iteration`."""
+        place = len(self.steps["iteration"])
+        if iteration is not None:
+            place = max(int(np.searchsorted(self.steps["iteration"], iteration, "right")), 1)
+        return {name: values[place - 1] for name, values in self.steps.items()}
+
     def recent_h_prime(self, iterations: int | None = None) -> np.ndarray:
         """H' of the latest samples, or of the latest within the first `iterations`; newest last."""
         end = len(self.h_prime)

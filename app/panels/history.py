@@ -1,9 +1,9 @@
-"""The bar over a run's history: a slider over the stored moments, steps, replay and live."""
+"""The bar over a run's history: a slider, steps between stored moments, replay and live."""
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,11 +17,6 @@ REPLAY_REFRESH_SECONDS = 0.4
 # A replay shows this many moments a second, or more where it would last longer than a minute.
 SLOWEST_PER_SECOND = 1 / REPLAY_REFRESH_SECONDS
 LONGEST_SECONDS = 60.0
-# A slider cannot be placed more finely; the steps still reach every moment.
-MAX_STOPS = 1000
-# Name of the slider's right end. It stays as moments are added, so that following the run live
-# never moves the slider from here.
-LIVE = "live"
 # For so long a browser may send the position from which the slider was moved from here.
 ECHO_SECONDS = 1.0
 
@@ -30,35 +25,29 @@ ECHO_SECONDS = 1.0
 class Playhead:
     """Which moment a page shows; `stored` is always the run's moments, of which there are some.
 
-    `shown` is an iteration, `None` for live. While it is an old one the slider ends at `until`, so
-    that moments which are stored meanwhile do not move it under the reader's hand.
+    `shown` is an iteration, `None` for live. The slider goes over all `total` iterations of the run
+    and its right end is live, so that a run that goes on moves neither the slider nor its ends.
     """
 
     shown: int | None = None
-    until: int = 0
     started: float | None = None
     """When the replay began, in seconds of any clock; `None` if none goes."""
     started_place: int = 0
     per_second: float = SLOWEST_PER_SECOND
-    drawn: int | str = LIVE
-    """Where the slider stood when it was last drawn or moved by the reader."""
-    left: dict[int | str, float] = field(default_factory=dict)
+    drawn: int | None = None
+    """Where the slider stood when it was last drawn or moved by the reader; `None` before."""
+    left: dict[int, float] = field(default_factory=dict)
     """Positions from which the slider was moved from here, and when."""
+    moved_at: float = 0.0
+    """When the slider was last moved from here."""
 
-    @property
-    def position(self) -> int | str:
+    def position(self, total: int) -> int:
         """Where the slider stands."""
-        return LIVE if self.shown is None else self.shown
+        return total if self.shown is None else self.shown
 
     def place(self, stored: Sequence[int]) -> int:
         """Index in `stored` of the moment shown, the newest for live."""
         return (len(stored) if self.shown is None else bisect_right(stored, self.shown)) - 1
-
-    def show(self, iteration: int, stored: Sequence[int]) -> None:
-        """Show the moment `iteration`."""
-        if self.shown is None or iteration > self.until:
-            self.until = stored[-1]
-        self.shown = iteration
 
     def go_live(self) -> None:
         """Show what is newest, and whatever comes."""
@@ -69,7 +58,7 @@ class Playhead:
         self.started = None
         place = max(self.place(stored) + by, 0)
         if place < len(stored):
-            self.show(stored[place], stored)
+            self.shown = stored[place]
         else:
             self.go_live()
 
@@ -79,7 +68,7 @@ class Playhead:
         self.started_place = place if place < len(stored) - 1 else 0
         self.started = now
         self.per_second = max(SLOWEST_PER_SECOND, len(stored) / LONGEST_SECONDS)
-        self.show(stored[self.started_place], stored)
+        self.shown = stored[self.started_place]
 
     def advance(self, stored: Sequence[int], now: float) -> None:
         """Show what a replay has reached by `now`; its end is live."""
@@ -87,44 +76,48 @@ class Playhead:
             return
         place = self.started_place + int((now - self.started) * self.per_second)
         if place < len(stored):
-            self.show(stored[place], stored)
+            self.shown = stored[place]
         else:
             self.go_live()
 
-    def stops(self, stored: Sequence[int]) -> list[int | str]:
-        """Where the slider stops: `MAX_STOPS` moments at most, evenly, the one shown, and live."""
-        end = len(stored) if self.shown is None else bisect_right(stored, self.until)
-        stride = 1
-        while end > MAX_STOPS * stride:
-            stride *= 2
-        shown = set() if self.shown is None else {self.shown}
-        return [*sorted({*stored[:end:stride], stored[end - 1]} | shown), LIVE]
-
-    def draw(self, now: float) -> None:
-        """Note where the slider is drawn."""
-        if self.drawn != self.position:
-            self.left[self.drawn] = now
-            self.drawn = self.position
+    def draw(self, total: int, now: float) -> int:
+        """Note where the slider is drawn; returns that."""
+        position = self.position(total)
+        if self.drawn != position:
+            if self.drawn is not None:
+                self.left[self.drawn] = now
+            self.drawn, self.moved_at = position, now
         self.left = {
             place: when
             for place, when in self.left.items()
             if place != self.drawn and now - when < ECHO_SECONDS
         }
+        return position
 
-    def move(self, position: int | str, stored: Sequence[int], now: float) -> None:
-        """Follow the slider that the reader moved to `position`.
+    def move(
+        self, position: int, stored: Sequence[int], total: int, stride: int, now: float
+    ) -> None:
+        """Follow the slider, whose positions are `stride` apart, as the reader moved it.
 
         A page that is drawn every second asks for that with the slider as the browser has it. If
         a button has moved it meanwhile, that is where it was before and no wish of the reader's.
         """
         if position in self.left and now - self.left[position] < ECHO_SECONDS:
             return
+        stepped_back = self.shown is None and position >= total - stride
         self.drawn = position
         self.started = None
-        if isinstance(position, int):
-            self.show(position, stored)
-        else:
+        if position == total or (position > stored[-1] and not stepped_back):
             self.go_live()
+        else:
+            self.shown = _nearest(stored, position)
+
+
+def _nearest(stored: Sequence[int], position: int) -> int:
+    """The moment nearest to `position`, the later of two."""
+    place = bisect_left(stored, position)
+    around = stored[max(place - 1, 0) : place + 1]
+    return min(reversed(around), key=lambda moment: abs(moment - position))
 
 
 def _playhead(key: str) -> Playhead:
@@ -139,7 +132,7 @@ def playing(key: str) -> bool:
 
 def show_moment(key: str, iteration: int) -> None:
     """Let the bar `key` show the moment `iteration`."""
-    _playhead(key).show(iteration, (iteration,))
+    _playhead(key).shown = iteration
 
 
 def moment_of(key: str) -> int | None:
@@ -155,22 +148,28 @@ def _toggle_replay(playhead: Playhead, stored: Sequence[int]) -> None:
         playhead.started = None
 
 
-def _moved(playhead: Playhead, stored: Sequence[int], key: str) -> None:
-    playhead.move(st.session_state[key], stored, time.monotonic())
+def _moved(playhead: Playhead, stored: Sequence[int], total: int, stride: int, key: str) -> None:
+    playhead.move(st.session_state[key], stored, total, stride, time.monotonic())
 
 
 def _toggle_live(playhead: Playhead, stored: Sequence[int]) -> None:
     if playhead.shown is None:
-        playhead.show(stored[-1], stored)
+        playhead.shown = stored[-1]
     else:
         playhead.go_live()
 
 
-def history_bar(moments: Moments, live_iteration: int, key: str) -> int | None:
+def history_bar(
+    moments: Moments, live_iteration: int, total: int, stride: int, key: str
+) -> int | None:
     """Draw the bar; returns the iteration to show, `None` for live.
 
-    `live_iteration` is what the run has reached. `key` names the bar and has to differ for every
-    run. A replay moves on whenever this is drawn, by the time that has passed.
+    A replay moves on whenever this is drawn, by the time that has passed.
+
+    Args:
+        live_iteration: what the run has reached, of `total`.
+        stride: how many iterations apart moments usually are.
+        key: names the bar and has to differ for every run.
     """
     stored = moments.iterations
     playhead = _playhead(key)
@@ -178,11 +177,15 @@ def history_bar(moments: Moments, live_iteration: int, key: str) -> int | None:
     there = bool(stored)
     if there:
         playhead.advance(stored, now)
-    playhead.draw(now)
+    position = playhead.draw(total, now)
     live = playhead.shown is None
     slider = f"{key}_slider"
-    st.session_state[slider] = playhead.position
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    moves = st.session_state.get(slider) != position or now - playhead.moved_at < ECHO_SECONDS
+    if moves:
+        # For a while, since a browser passes over updates that come in quick succession; not
+        # always, since that would take the slider out of the hand that drags it.
+        st.session_state[slider] = position
+    with st.container(horizontal=True, vertical_alignment="bottom", key="history"):
         st.button(
             "Back",
             key=f"{key}_back",
@@ -212,14 +215,18 @@ def history_bar(moments: Moments, live_iteration: int, key: str) -> int | None:
             on_click=playhead.step,
             args=(1, stored),
         )
-        st.select_slider(
+        st.slider(
             _title(playhead, live_iteration),
-            playhead.stops(stored) if there else [0, LIVE],
+            0,
+            total,
+            None if moves else position,
+            min(stride, total),
             key=slider,
-            help="It stops where images, an accuracy or a map was stored.",
+            help="Goes to the nearest moment of which images, an accuracy or a map was stored; the "
+            "right end is live.",
             disabled=not there,
             on_change=_moved,
-            args=(playhead, stored, slider),
+            args=(playhead, stored, total, stride, slider),
         )
         st.button(
             "Live",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from adadfq_core.settings import RunSettings
 from app.formulas import game_value, generator_loss, quantized_loss
-from app.run_view import RunView
+from app.run_view import Frame, RunView
 
 
-def players_strip(view: RunView, settings: RunSettings) -> None:
-    """P, G and Q side by side, with the numbers of the latest iteration."""
-    step = {name: values[-1] for name, values in view.steps.items()}
-    warming_up = view.info.iteration < settings.warmup_iterations
-    p, g, q = st.columns([4, 7, 6])
+def players_strip(view: RunView, frame: Frame) -> None:
+    """P, G and Q side by side, with the numbers of the moment."""
+    settings = frame.settings
+    step = view.step_at(frame.past)
+    warming_up = step["iteration"] <= settings.warmup_iterations
+    p, g, q = st.container(key="players").columns([4, 7, 6])
     value = game_value(step, settings)
     with p.container(border=True, height="stretch"):
         st.markdown(_card("**P** · full precision, frozen", "the value of the game:", f"${value}$"))

@@ -53,10 +53,10 @@ def buttons(root: Path, info: RunInfo | None) -> None:
     run_id = info.run_id if info else ""
     active = info is not None and info.active
     paused = info is not None and info.status == RunStatus.PAUSED
-    row = st.columns([2, 2, 2, 2, 2, 2, 3], gap="small")
+    row = st.container(horizontal=True, gap="small", key="transport")
 
-    def button(place: int, label: str, enabled: bool, action: Callable[[], object], about: str):
-        row[place].button(
+    def button(label: str, enabled: bool, action: Callable[[], object], about: str) -> None:
+        row.button(
             label,
             type="primary" if label == "Start" else "secondary",
             width="stretch",
@@ -66,27 +66,25 @@ def buttons(root: Path, info: RunInfo | None) -> None:
         )
 
     button(
-        0,
         "Start",
         not active,
         lambda: _start(root),
         "Start with the settings at the left; the same seed gives the same initial weights.",
     )
-    button(1, "New seed", not active, lambda: _new_seed(root, info), "Start with the next seed.")
+    button("New seed", not active, lambda: _new_seed(root, info), "Start with the next seed.")
     if paused or (info is not None and info.status in _RESUMABLE):
-        button(2, "Resume", True, lambda: runs.resume(root, run_id), "Go on.")
+        button("Resume", True, lambda: runs.resume(root, run_id), "Go on.")
     else:
-        button(2, "Pause", active, lambda: runs.pause(root, run_id), "Hold before the next step.")
+        button("Pause", active, lambda: runs.pause(root, run_id), "Hold before the next step.")
     button(
-        3,
         "Next move",
         paused,
         lambda: runs.step_half(root, run_id),
         "Let the next player of a paused run move: first G, then Q.",
     )
-    button(4, "Step", paused, lambda: runs.step(root, run_id), "Play one whole iteration.")
-    button(5, "Stop", active, lambda: runs.stop(root, run_id), "End the run; it can be resumed.")
-    with row[6].popover("Compare …", width="stretch", disabled=info is None):
+    button("Step", paused, lambda: runs.step(root, run_id), "Play one whole iteration.")
+    button("Stop", active, lambda: runs.stop(root, run_id), "End the run; it can be resumed.")
+    with row.popover("Compare …", width="stretch", disabled=info is None):
         _comparison(root, info)
 
 

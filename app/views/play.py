@@ -48,8 +48,7 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     classes = view.network["classes"]
     if view.half is not None and frame.past is None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
-    if frame.past is None:
-        players_strip(view, frame.settings)
+    players_strip(view, frame)
     left, right = st.columns([3, 2])
     with left:
         run_charts.margin_panel(view, frame, classes)
@@ -76,7 +75,14 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
 
 def frame_of(view: RunView) -> Frame:
     """The moment that the history bar asks for; draws the bar."""
-    past = history_bar(view.moments, view.info.iteration, key=history_key(view.run_id))
+    settings = view.info.settings
+    past = history_bar(
+        view.moments,
+        view.info.iteration,
+        settings.iterations,
+        settings.snapshot_every,
+        key=history_key(view.run_id),
+    )
     if past is not None:
         return view.frame_at(past)
     in_force = runs.current_settings(view.root, view.run_id)
@@ -159,7 +165,8 @@ def page() -> None:
                 st.info(notice)
             if view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
-                panels(view, frame_of(view), other)
+                with st.container(key="live"):
+                    panels(view, frame_of(view), other)
         except (InputError, RunFailed) as error:
             st.error(str(error))
             return

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.panels import history
-from app.panels.history import (
-    ECHO_SECONDS,
-    LIVE,
-    LONGEST_SECONDS,
-    MAX_STOPS,
-    SLOWEST_PER_SECOND,
-    Playhead,
-)
+from app.panels.history import ECHO_SECONDS, LONGEST_SECONDS, SLOWEST_PER_SECOND, Playhead
 
 STORED = tuple(range(10, 101, 10))
+TOTAL, STRIDE = 500, 10
+LIVE = TOTAL
 
 
 def page() -> None:
@@ -31,7 +25,7 @@ def page() -> None:
     @st.fragment(run_every=1.0)
     def bar() -> None:
         moments = Moments(st.session_state["stored"])
-        st.session_state["shown"] = history_bar(moments, st.session_state["live"], "bar")
+        st.session_state["shown"] = history_bar(moments, st.session_state["live"], 500, 10, "bar")
         st.session_state["playing"] = playing("bar")
 
     bar()
@@ -76,14 +70,8 @@ def press(bar: AppTest, name: str) -> None:
     assert not bar.exception
 
 
-def stops(bar: AppTest) -> list[int]:
-    *moments, last = bar.select_slider[0].options
-    assert last == LIVE
-    return [int(option) for option in moments]
-
-
-def drag(bar: AppTest, position: int | str) -> None:
-    bar.select_slider[0].set_value(position).run()
+def drag(bar: AppTest, position: int) -> None:
+    bar.slider[0].set_value(position).run()
     assert not bar.exception
 
 
@@ -94,21 +82,20 @@ def highlighted(bar: AppTest) -> bool:
 
 def test_a_fresh_bar_is_live_and_follows_the_run(bar: AppTest) -> None:
     assert shown(bar) is None
-    assert (stops(bar), bar.select_slider[0].value) == (list(STORED), LIVE)
-    assert bar.select_slider[0].label == "Live: iteration 103"
+    assert (bar.slider[0].value, bar.slider[0].max) == (LIVE, TOTAL)
+    assert bar.slider[0].label == "Live: iteration 103"
     assert highlighted(bar) and bar.button(key="bar_next").disabled
     refresh(bar, (*STORED, 110))
-    assert (shown(bar), bar.select_slider[0].value) == (None, LIVE)
-    assert stops(bar) == [*STORED, 110]
+    assert (shown(bar), bar.slider[0].value) == (None, LIVE)
 
 
 def test_before_there_is_a_history_everything_is_disabled(bar: AppTest) -> None:
     refresh(bar, ())
     assert shown(bar) is None
-    widgets: list[Any] = [*bar.button, *bar.select_slider]
+    widgets: list[Any] = [*bar.button, *bar.slider]
     assert len(widgets) == 5 and all(widget.disabled for widget in widgets)
     refresh(bar, STORED)
-    assert (stops(bar), shown(bar)) == (list(STORED), None)
+    assert shown(bar) is None and not bar.slider[0].disabled
 
 
 def test_an_old_moment_stays_put_while_new_ones_arrive(bar: AppTest) -> None:
@@ -117,10 +104,10 @@ def test_an_old_moment_stays_put_while_new_ones_arrive(bar: AppTest) -> None:
     assert not highlighted(bar)
     for last in (110, 120):
         refresh(bar, (*STORED, *range(110, last + 1, 10)))
-        assert (shown(bar), bar.select_slider[0].value, stops(bar)) == (40, 40, list(STORED))
-    assert bar.select_slider[0].label == "History: iteration 40 of 123"
+        assert (shown(bar), bar.slider[0].value) == (40, 40)
+    assert bar.slider[0].label == "History: iteration 40 of 123"
     press(bar, "live")
-    assert (shown(bar), stops(bar)[-1]) == (None, 120)
+    assert (shown(bar), bar.slider[0].value) == (None, LIVE)
 
 
 def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest) -> None:
@@ -130,18 +117,35 @@ def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest) -> None:
     assert shown(bar) == 100
     refresh(bar, (*STORED, 110))
     press(bar, "next")
-    assert (shown(bar), stops(bar)[-1]) == (110, 110)
+    assert shown(bar) == 110
     press(bar, "next")
     assert shown(bar) is None
     drag(bar, 10)
     assert bar.button(key="bar_back").disabled
 
 
-def test_the_slider_s_right_end_is_live(bar: AppTest) -> None:
+def test_the_slider_s_right_end_is_live(bar: AppTest, clock: Clock) -> None:
     drag(bar, 100)
     assert shown(bar) == 100
+    clock.now += 2 * ECHO_SECONDS
     drag(bar, LIVE)
     assert shown(bar) is None and highlighted(bar)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(0, 10), (44, 40), (46, 50), (45, 50), (104, None)])
+def test_the_slider_goes_to_the_nearest_moment_and_from_the_future_to_live(
+    bar: AppTest, clock: Clock, asked: int, found: int | None
+) -> None:
+    drag(bar, 70)
+    clock.now += 2 * ECHO_SECONDS
+    drag(bar, asked)
+    assert shown(bar) == found
+    assert bar.slider[0].value == (found or LIVE)
+
+
+def test_a_key_that_moves_the_slider_back_from_live_shows_the_newest_moment(bar: AppTest) -> None:
+    drag(bar, LIVE - STRIDE)
+    assert (shown(bar), bar.slider[0].value) == (100, 100)
 
 
 def test_live_pressed_again_holds_the_newest_moment(bar: AppTest) -> None:
@@ -152,7 +156,7 @@ def test_live_pressed_again_holds_the_newest_moment(bar: AppTest) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(LIVE, 90), (50, 40)])
 def test_a_late_message_from_the_browser_does_not_undo_a_step(
-    bar: AppTest, clock: Clock, before: int | str, after: int
+    bar: AppTest, clock: Clock, before: int, after: int
 ) -> None:
     """The timer's message may leave the browser before the slider's new position arrives there."""
     if before != LIVE:
@@ -160,13 +164,25 @@ def test_a_late_message_from_the_browser_does_not_undo_a_step(
     press(bar, "back")
     clock.now += ECHO_SECONDS / 2
     drag(bar, before)
-    assert (shown(bar), bar.select_slider[0].value) == (after, after)
+    assert (shown(bar), bar.slider[0].value) == (after, after)
     clock.now += ECHO_SECONDS
     drag(bar, before)
-    assert bar.select_slider[0].value == before, "later the reader means it"
+    assert bar.slider[0].value == before, "later the reader means it"
     drag(bar, after)
     drag(bar, before)
-    assert bar.select_slider[0].value == before, "what the reader left is never taken for late"
+    assert bar.slider[0].value == before, "what the reader left is never taken for late"
+
+
+def test_a_slider_that_stays_is_not_placed_again_and_again(bar: AppTest, clock: Clock) -> None:
+    """That would take it out of the hand that drags it."""
+    assert bar.slider[0].proto.set_value
+    clock.now += 2 * ECHO_SECONDS
+    for end in (110, 120):
+        refresh(bar, (*STORED, end))
+        assert not bar.slider[0].proto.set_value
+        assert bar.slider[0].value == LIVE
+        # What a browser starts from that missed where it was placed.
+        assert list(bar.slider[0].proto.default) == [LIVE]
 
 
 def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: Clock) -> None:
@@ -178,7 +194,7 @@ def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: 
         clock.now = 100 + (place + 0.5) / SLOWEST_PER_SECOND
         refresh(bar)
         assert shown(bar) == STORED[place]
-    assert bar.select_slider[0].label == "Replay: iteration 50 of 103"
+    assert bar.slider[0].label == "Replay: iteration 50 of 103"
     refresh(bar, (*STORED, 110))
     clock.now = 100 + 10.5 / SLOWEST_PER_SECOND
     refresh(bar)
@@ -215,18 +231,3 @@ def test_a_long_run_s_replay_lasts_a_minute() -> None:
     assert playhead.shown == 25_000
     playhead.advance(stored, LONGEST_SECONDS + 0.1)
     assert playhead.shown is None and playhead.started is None
-
-
-def test_thousands_of_moments_make_an_even_slider_that_still_shows_each() -> None:
-    stored = tuple(range(10, 50_001, 10))
-    playhead = Playhead()
-    playhead.show(12_350, stored)
-    for _ in range(3):
-        playhead.step(1, stored)
-        *stops, last = playhead.stops(stored)
-        assert last == LIVE and playhead.shown in stops
-        assert len(stops) <= MAX_STOPS + 2
-        assert (stops[0], stops[-1]) == (10, 50_000)
-        assert max(b - a for a, b in pairwise(stops)) <= 80
-        assert set(stops) <= set(stored)
-    assert playhead.shown == 12_380

@@ -98,3 +98,15 @@ def test_a_fresh_page_shows_the_active_run_else_the_newest(
     writer.set_status(RunStatus.FINISHED)
     assert newest(store.list_runs()) == later
     assert newest([]) is None
+
+
+def test_the_numbers_of_a_moment_are_those_of_the_newest_step_by_then(
+    run: tuple[RunStore, RunWriter, str],
+) -> None:
+    store, writer, run_id = run
+    for iteration in (1, 2, 4):
+        writer.append(RecordKind.STEP, iteration, _step(float(iteration)))
+    writer.flush()
+    view = RunView.attach(store.root, run_id)
+    reached = {past: view.step_at(past)["iteration"] for past in (None, 0, 1, 3, 4, 9)}
+    assert reached == {None: 4, 0: 1, 1: 1, 3: 2, 4: 4, 9: 4}
