@@ -44,6 +44,19 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
+def statistics_mismatch(layer: nn.Module, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean part and the variance part of one layer's term of `L_BNS`, two scalars.
+
+    Args:
+        layer: normalises with stored statistics of C channels (see `quant.operations`).
+        mean: of the layer's input, `(C,)`.
+        variance: its biased variance, `(C,)`.
+    """
+    running_mean, running_var = layer.running_mean, layer.running_var
+    assert isinstance(running_mean, Tensor) and isinstance(running_var, Tensor)
+    return (mean - running_mean).square().mean(), (variance - running_var).square().mean()
+
+
 class BatchNormStatisticsLoss:
     """Compares the batch at each BatchNorm layer's input with the layer's running statistics.
 
@@ -66,12 +79,8 @@ class BatchNormStatisticsLoss:
     def _observe(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not self.enabled:
             return
-        mean, variance = channel_moments(inputs[0])
-        running_mean, running_var = layer.running_mean, layer.running_var
-        assert isinstance(running_mean, Tensor) and isinstance(running_var, Tensor)
-        self._terms.append(
-            (mean - running_mean).square().mean() + (variance - running_var).square().mean()
-        )
+        mean_part, variance_part = statistics_mismatch(layer, *channel_moments(inputs[0]))
+        self._terms.append(mean_part + variance_part)
 
     def collect(self) -> Tensor:
         """`L_BNS` of the forward passes since the last call, averaged over layers; a scalar."""

@@ -50,10 +50,22 @@ class UpsampleConv2d(nn.Conv2d):
         return out
 
 
+def class_rows(table: nn.Embedding, labels: Tensor) -> Tensor:
+    """What `table` holds for each sample's class: `(B, D)`.
+
+    Args:
+        table: one row of length D for each of the C classes.
+        labels: classes `(B,)`, whole numbers; or floating-point shares `(B, C)` of all classes,
+            whose rows are then mixed.
+    """
+    rows: Tensor = labels @ table.weight if labels.is_floating_point() else table(labels)
+    return rows
+
+
 class ConditionalBatchNorm2d(nn.Module):
     """BatchNorm whose factor and offset are learned for each class (paper's ImageNet G).
 
-    Maps `(B, channels, H, W)` and classes `(B,)` to the same shape as the former.
+    Maps `(B, channels, H, W)` and classes (see `class_rows`) to the same shape as the former.
     """
 
     def __init__(self, channels: int, num_classes: int, eps: float) -> None:
@@ -65,7 +77,9 @@ class ConditionalBatchNorm2d(nn.Module):
         nn.init.zeros_(self.offsets.weight)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        factor, offset = (table(labels)[:, :, None, None] for table in (self.factors, self.offsets))
+        factor, offset = (
+            class_rows(table, labels)[:, :, None, None] for table in (self.factors, self.offsets)
+        )
         return torch.addcmul(offset, self.norm(x), factor)
 
 
@@ -134,10 +148,14 @@ class Generator(nn.Module):
         self.norm3 = nn.BatchNorm2d(channels, affine=False)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images `(B, channels, height, width)` for noise `(B, latent_dim)` and classes `(B,)`."""
-        code = z if self.class_vectors is None else z * self.class_vectors(labels)
+        """Images `(B, channels, height, width)` for noise `(B, latent_dim)` and classes `(B,)`.
+
+        Shares of the classes `(B, C)` in place of `labels` give images between classes: whatever
+        G has learned for each class is mixed (see `class_rows`).
+        """
+        code = z if self.class_vectors is None else z * class_rows(self.class_vectors, labels)
         if self.class_shifts is not None:
-            code = code + self.class_shifts(labels)
+            code = code + class_rows(self.class_shifts, labels)
         x = self.spread(code).view(len(z), *self._first_map)
         x = self.norm0(x, labels)
         x = F.leaky_relu(self.norm1(self.conv1(x), labels), 0.2)

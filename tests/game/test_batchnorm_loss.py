@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss, channel_moments
+from adadfq_core.game.batchnorm_loss import (
+    BatchNormStatisticsLoss,
+    channel_moments,
+    statistics_mismatch,
+)
 
 
 def term(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
@@ -33,6 +37,16 @@ def test_moments_and_their_gradient(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(mean, x.mean(axes))
     torch.testing.assert_close(variance, x.var(axes, unbiased=False))
     assert torch.autograd.gradcheck(channel_moments, (x,))
+
+
+def test_the_two_parts_of_a_term_by_hand() -> None:
+    norm = nn.BatchNorm1d(2)
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.copy_(torch.tensor([1.0, -2.0]))
+    norm.running_var.copy_(torch.tensor([4.0, 1.0]))
+    parts = statistics_mismatch(norm, torch.tensor([2.0, 1.0]), torch.tensor([2.0, 1.0]))
+    # Squares of (1, 3) and of (-2, 0), each averaged over the channels.
+    assert [part.item() for part in parts] == [5, 2]
 
 
 def test_against_a_plain_computation(random_norms: Callable[[nn.Module], nn.Module]) -> None:

@@ -102,3 +102,37 @@ def test_the_crop_is_centred() -> None:
     generator = Generator(2, (1, 6, 5), 3, 4)
     maps = torch.arange(64.0).view(1, 1, 8, 8)
     assert torch.equal(generator._cropped(maps), maps[:, :, 1:7, 1:6])
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 66, 9)])
+def test_shares_of_one_class_alone_are_that_class(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, shape, 5, 4, class_shift=True)
+    z, labels = torch.randn(4, 5), torch.tensor([0, 2, 2, 1])
+    whole = F.one_hot(labels, 3).float()
+    torch.testing.assert_close(generator(z, whole), generator(z, labels))
+
+
+def test_shares_mix_the_vectors_of_the_classes() -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, (1, 8, 8), 5, 4, class_shift=True)
+    codes: list[torch.Tensor] = []
+    generator.spread.register_forward_pre_hook(lambda _m, inputs: codes.append(inputs[0]))
+    z = torch.randn(4, 5)
+    generator(z, torch.tensor([[0.25, 0.0, 0.75]]).expand(4, 3))
+    for label in (0, 2):
+        generator(z, torch.full((4,), label))
+    mixed, first, third = codes
+    torch.testing.assert_close(mixed, 0.25 * first + 0.75 * third)
+
+
+def test_shares_mix_the_normalisations_of_the_classes() -> None:
+    torch.manual_seed(0)
+    layer = ConditionalBatchNorm2d(2, 3, eps=0.1)
+    with torch.no_grad():
+        layer.factors.weight[1] = torch.tensor([3.0, -1.0])
+        layer.offsets.weight[1] = torch.tensor([0.5, 3.0])
+    x = torch.randn(4, 2, 3, 3)
+    zero, one = (layer(x, torch.full((4,), label)) for label in (0, 1))
+    half = layer(x, torch.tensor([[0.5, 0.5, 0.0]]).expand(4, 3))
+    torch.testing.assert_close(half, (zero + one) / 2)
