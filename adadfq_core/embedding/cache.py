@@ -1,7 +1,7 @@
-"""Layouts on disk, so that a restarted or resumed run does not fit again.
+"""Arrays on disk by what they were made from: a layout is not fitted again by a resumed run.
 
 A file holds one array and nothing that could run code: the SHA-256 of key and array, then the
-array in numpy's own format. All else is computed anew from the features, which the caller has.
+array in numpy's own format. Of a fit all else is computed anew from the features.
 A file that is damaged, or belongs to another key, counts as absent and is replaced.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from adadfq_core.embedding.projection import Projection, fit_projection
 from adadfq_core.embedding.settings import ProjectionSettings
-from adadfq_core.embedding.umap_map import fit_layout
+from adadfq_core.embedding.umap_map import Told, fit_layout, silent
 from adadfq_core.files import replace_atomically
 
 _FORMAT = "layout 1"  # to be changed whenever the layout of the same features changes
@@ -28,9 +28,14 @@ _log = logging.getLogger(__name__)
 
 
 def fit_cached(
-    real: ArrayLike, settings: ProjectionSettings, folder: Path
+    real: ArrayLike, settings: ProjectionSettings, folder: Path, told: Told = silent
 ) -> tuple[Projection, bool]:
     """`fit_projection`, with UMAP's layout taken from `folder` where it has one.
+
+    Args:
+        real: see `fit_projection`, as `settings`.
+        folder: is made if it is missing.
+        told: see `fit_layout`.
 
     Returns:
         The projection, and whether its layout came from the folder (PCA is never stored).
@@ -46,12 +51,12 @@ def fit_cached(
         nonlocal from_cache
         key = _key(rows, layout_settings)
         path = folder / f"{key}.layout"
-        stored = _read(path, key)
+        stored = read_array(path, key)
         if stored is not None and stored.shape == (len(rows), layout_settings.n_components):
             from_cache = True
             return stored
-        layout = fit_layout(rows, layout_settings)
-        _write(path, key, layout)
+        layout = fit_layout(rows, layout_settings, told)
+        write_array(path, key, layout)
         return layout
 
     projection = fit_projection(real, settings, make_layout)
@@ -76,7 +81,8 @@ def _checksum(key: str, payload: bytes) -> bytes:
     return hashlib.sha256(key.encode() + payload).digest()
 
 
-def _read(path: Path, key: str) -> NDArray[np.float32] | None:
+def read_array(path: Path, key: str) -> NDArray[np.float32] | None:
+    """The array that `write_array` stored under `key`; `None` if it is not to be had."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -86,15 +92,16 @@ def _read(path: Path, key: str) -> NDArray[np.float32] | None:
         return None
     checksum, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if checksum != _checksum(key, payload):
-        _log.warning("The embedding cache %s is damaged; fitting again.", path)
+        _log.warning("The embedding cache %s is damaged; it is made again.", path)
         return None
-    layout: NDArray[np.float32] = np.load(io.BytesIO(payload), allow_pickle=False)
-    return layout
+    array: NDArray[np.float32] = np.load(io.BytesIO(payload), allow_pickle=False)
+    return array
 
 
-def _write(path: Path, key: str, layout: NDArray[np.float32]) -> None:
+def write_array(path: Path, key: str, array: NDArray[np.float32]) -> None:
+    """Store `array` as what `key` stands for; a folder that cannot be written is only logged."""
     buffer = io.BytesIO()
-    np.save(buffer, layout, allow_pickle=False)
+    np.save(buffer, array, allow_pickle=False)
     payload = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor, fx, nn
 
 from adadfq_core.errors import InputError
+from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.operations import WEIGHTED
 
 
@@ -17,7 +19,8 @@ class PenultimateFeatures:
     Maps in front of a convolutional head are averaged over their area.
 
     Args:
-        network: captured by `quant.capture`; a hook stays on it until `remove`.
+        network: captured by `quant.capture`, or the graph of a quantized network; a hook stays on
+            it until `remove`.
 
     Raises:
         InputError: the network has no convolution or linear layer.
@@ -26,7 +29,7 @@ class PenultimateFeatures:
     def __init__(self, network: fx.GraphModule) -> None:
         modules = dict(network.named_modules())
         called = [modules[str(n.target)] for n in network.graph.nodes if n.op == "call_module"]
-        heads = [module for module in called if isinstance(module, WEIGHTED)]
+        heads = [module for module in called if isinstance(module, (*WEIGHTED, QuantizedLayer))]
         if not heads:
             raise InputError(
                 "The network has no convolution or linear layer, so it has no penultimate features."
@@ -55,15 +58,27 @@ class Images(Protocol):
 
 @torch.inference_mode()
 def real_features(
-    network: fx.GraphModule, images: Images, chosen: Tensor, batch: int = 250
+    network: fx.GraphModule,
+    images: Images,
+    chosen: Tensor,
+    batch: int = 250,
+    after_batch: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Penultimate features `(n, D)` of the images with indices `chosen` `(n,)`, on the CPU."""
+    """Penultimate features `(n, D)` of the images with indices `chosen` `(n,)`, on the CPU.
+
+    Args:
+        after_batch: is told after every batch how many images are done; an exception from it ends
+            the computation.
+    """
     tap = PenultimateFeatures(network)
     try:
         parts = []
         for part in torch.split(chosen, batch):
-            network(images[part])
-            parts.append(tap.latest().cpu())
+            # A graph that was exported may take a batch of one for something else.
+            network(images[part if len(part) > 1 else part.repeat(2)])
+            parts.append(tap.latest()[: len(part)].cpu())
+            if after_batch is not None:
+                after_batch(sum(len(done) for done in parts))
         return torch.cat(parts)
     finally:
         tap.remove()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import os
 import pickle
 import queue
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import adadfq_core
+from adadfq_core.embedding import child
 from adadfq_core.embedding.events import Dropped, EmbeddingEvent, Failed
 from adadfq_core.embedding.projection import feature_table
 from adadfq_core.embedding.requests import FitRequest, Request, TransformRequest
@@ -23,22 +19,13 @@ from adadfq_core.embedding.settings import ProjectionSettings
 
 _WORKER = "adadfq_core.embedding.worker"
 _CHILD_CHECK_SECONDS = 0.5
-_EXIT_SECONDS = 2.0
-_THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
 
 
 class EmbeddingService:
     """Fits once and transforms in a low-priority process that starts, and warms up, at once.
 
-    It is a plain subprocess rather than one of `multiprocessing`, whose spawned children import
-    the parent's main module, and torch with it. All pipe traffic is on one thread here, which
-    sleeps in system calls, so that neither a busy nor a dead process holds up training.
+    That process does not import torch. All pipe traffic is on one thread here, which sleeps in
+    system calls, so that neither a busy nor a dead process holds up training.
     """
 
     def __init__(self, cache_folder: Path, settings: ProjectionSettings | None = None) -> None:
@@ -57,12 +44,7 @@ class EmbeddingService:
         self._fit_sent = False
         self._closed = False
         self._failed = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", _WORKER, str(os.getpid()), self._settings.method],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_child_environment(cache_folder),
-        )
+        self._process = child.start(_WORKER, (self._settings.method,), cache_folder)
         self._thread = threading.Thread(target=self._converse, name="embedding", daemon=True)
         self._thread.start()
 
@@ -119,18 +101,9 @@ class EmbeddingService:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._process.terminate()
-        try:
-            self._process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        child.stop(self._process)
         self._thread.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            # Closing flushes what the process no longer reads.
-            with contextlib.suppress(OSError):
-                pipe.close()
+        child.close_pipes(self._process)
 
     def _converse(self) -> None:
         """Send one request at a time and queue its reply, until closed or failed."""
@@ -138,16 +111,13 @@ class EmbeddingService:
         assert requests is not None and replies is not None
         try:
             while (request := self._next_request()) is not None:
-                pickle.dump(request, requests, protocol=pickle.HIGHEST_PROTOCOL)
-                requests.flush()
+                child.send(request, requests)
                 event: EmbeddingEvent = pickle.load(replies)
                 if isinstance(event, Failed) and event.final:
                     self._fail(event)
                     return
                 self._report(event)
         except (OSError, EOFError, pickle.UnpicklingError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_EXIT_SECONDS)
             self._fail(Failed(self._cause(), tag=None, final=True))
 
     def _next_request(self) -> Request | None:
@@ -186,8 +156,7 @@ class EmbeddingService:
             self._changed.notify()
 
     def _cause(self) -> str:
-        code = self._process.returncode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        how = child.how_it_ended(self._process)
         return (
             f"The embedding process ended ({how}); training goes on without new embeddings. "
             "Its output in the log of the run may say why."
@@ -197,20 +166,3 @@ class EmbeddingService:
 def _copied(features: ArrayLike) -> NDArray[np.float32]:
     """A copy, since the caller may reuse its buffer before the request is sent."""
     return feature_table(features).copy()
-
-
-def _child_environment(cache_folder: Path) -> dict[str, str]:
-    """One thread for every numeric library, this package on the path, a place for numba's files.
-
-    numba stores compiled code beside the packages, for all runs and projects; where they are
-    read-only it would refuse to start without a folder of its own.
-    """
-    environment = dict(os.environ) | dict.fromkeys(_THREAD_LIMITS, "1")
-    root = str(Path(adadfq_core.__path__[0]).parent)
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join([root, inherited] if inherited else [root])
-    umap = importlib.util.find_spec("umap")
-    locations = umap.submodule_search_locations if umap is not None else None
-    if locations and not os.access(locations[0], os.W_OK):
-        environment.setdefault("NUMBA_CACHE_DIR", str(cache_folder.resolve() / "numba"))
-    return environment

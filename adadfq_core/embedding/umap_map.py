@@ -6,15 +6,16 @@ seconds) and memberships as in McInnes et al. 2018 (arXiv 1802.03426, algorithms
 `umap.UMAP` on 2,000 penultimate features of a ResNet-20 this gives the same trustworthiness
 (0.964) and the same distance of transformed copies from their originals.
 
-umap-learn and scipy are imported when first needed, by the embedding process alone: importing
+umap-learn and scipy are imported when first needed, by helper processes alone: importing
 umap-learn takes about two seconds, and about fifteen on the first time after its installation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from adadfq_core.embedding.settings import Metric, ProjectionSettings
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+Told: TypeAlias = Callable[[str, float | None], None]
+"""Is told a stage of a fit, and how much of it is done, within [0, 1], where that is known."""
 
 MIN_POINTS = 16
 """Distinct points below which a neighbourhood graph says nothing and UMAP is not used."""
@@ -35,6 +39,7 @@ _NEGATIVE_SAMPLES = 5.0
 _BLOCK_ROWS = 256  # queries whose distances to all rows are in memory at once
 _BISECTIONS = 64
 _NARROWEST = 1e-3  # of a row's mean distance: the least bandwidth
+_TELL_SECONDS = 0.25
 _SCIPY_METRICS: dict[Metric, str] = {
     "euclidean": "euclidean",
     # Of rows of length 1: twice the cosine distance, and memberships ignore a factor.
@@ -107,12 +112,35 @@ def usable_neighbors(settings: ProjectionSettings, points: int) -> int:
     return min(settings.n_neighbors, points - 1)
 
 
-def fit_layout(rows: NDArray[np.float64], settings: ProjectionSettings) -> NDArray[np.float32]:
+def silent(_stage: str, _share: float | None) -> None:
+    """For whoever wants to be told nothing."""
+
+
+class _Epochs:
+    """The text stream of a progress bar that writes nothing but how many epochs are done."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def write(self, text: str) -> None:
+        if text.strip().isdigit():
+            self._told("laying out the map", int(text) / _FIT_EPOCHS)
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+
+def fit_layout(
+    rows: NDArray[np.float64], settings: ProjectionSettings, told: Told = silent
+) -> NDArray[np.float32]:
     """UMAP layout `(n, k)` of distinct metric rows `(n, D)`, `n >= MIN_POINTS`.
 
     The same for the same rows and settings on the same machine and library versions. The start
     is PCA with a little noise: unlike the spectral start it exists for disconnected groups and
     tiny graphs, and it keeps the arrangement of groups better.
+
+    Args:
+        told: hears of the stages some times a second; it must not raise.
     """
     from umap.layouts import optimize_layout_euclidean
 
@@ -124,6 +152,7 @@ def fit_layout(rows: NDArray[np.float64], settings: ProjectionSettings) -> NDArr
     start = 10 * (start - start.min(axis=0)) / np.ptp(start, axis=0)
     layout = np.ascontiguousarray(start, dtype=np.float32)
 
+    told("looking for neighbours", None)
     edges = _graph(rows, usable_neighbors(settings, len(rows)), settings.metric)
     optimised: NDArray[np.float32] = optimize_layout_euclidean(
         layout,
@@ -139,6 +168,13 @@ def fit_layout(rows: NDArray[np.float64], settings: ProjectionSettings) -> NDArr
         1.0,
         _NEGATIVE_SAMPLES,
         False,
+        # The kernel's own progress bar: in slices of epochs it would begin its random numbers anew.
+        tqdm_kwds={
+            "disable": False,
+            "file": _Epochs(told),
+            "bar_format": "{n}",
+            "mininterval": _TELL_SECONDS,
+        },
         move_other=True,
     )
     return optimised

@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import sys
-import threading
 import time
 import traceback
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adadfq_core.embedding import child
 from adadfq_core.embedding.cache import fit_cached
 from adadfq_core.embedding.events import EmbeddingEvent, Failed, Fitted, Transformed
 from adadfq_core.embedding.projection import Projection
@@ -27,7 +26,6 @@ from adadfq_core.embedding.umap_map import warm_up
 from adadfq_core.errors import InputError
 
 _NICENESS = 10
-_PARENT_WATCH_SECONDS = 0.5
 
 
 class Worker:
@@ -80,21 +78,12 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
             request: Request = pickle.load(requests)
         except EOFError:
             return
-        pickle.dump(worker.answer(request), replies)
-        replies.flush()
+        child.send(worker.answer(request), replies)
 
 
 def main(parent: int, method: str) -> None:
     """Warm up for `method`, then serve standard input until it or process `parent` ends."""
-    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
-    _lower_priority()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
-    signal.signal(signal.SIGTERM, _leave)
-    # What a library prints must not end up among the replies.
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # umap-learn imports TensorFlow or torch where they are installed, for a class not used here.
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    replies = child.settle_in(parent, _NICENESS)
     if method == "umap":
         try:
             warm_up()
@@ -102,38 +91,6 @@ def main(parent: int, method: str) -> None:
             # Told to the user with the first request, which runs into the same.
             traceback.print_exc()
     serve(sys.stdin.buffer, replies)
-
-
-def _lower_priority() -> None:
-    if sys.platform == "win32":
-        import psutil
-
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    else:
-        os.nice(_NICENESS)
-
-
-def _exit_with(parent: int) -> NoReturn:
-    """End this process soon after its parent, whatever it is doing.
-
-    The end of standard input alone is not enough: it is not seen during a fit, and a process
-    that the parent forked may hold the other end open.
-    """
-    while _is_alive(parent):
-        time.sleep(_PARENT_WATCH_SECONDS)
-    os._exit(0)
-
-
-def _is_alive(parent: int) -> bool:
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.pid_exists(parent)
-    return os.getppid() == parent
-
-
-def _leave(*_: object) -> NoReturn:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from adadfq_core.quant.fake_quant import levels, scale_and_zero_point
+from adadfq_core.inspection.layers import clipped
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.quant.ranges import ActivationQuantizer
 
@@ -19,8 +19,7 @@ from adadfq_core.quant.ranges import ActivationQuantizer
 class SiteClipping:
     """What `B` images give rise to at one activation call site, in units of the activation.
 
-    A value is clipped where its code has to be clamped: half a step beyond the range or more. One
-    that lies less far outside is rounded to the range's end as its neighbours inside are.
+    What is clipped is said by `layers.clipped`.
 
     Attributes:
         name: the call site's name, as in the coverage table.
@@ -86,10 +85,8 @@ class _Watcher(fx.Interpreter):
 
 
 def _extremes_and_clipped(x: Tensor, quantizer: ActivationQuantizer) -> tuple[float, ...]:
-    scale, zero_point = scale_and_zero_point(*quantizer.range(), quantizer.bits)
-    codes = torch.round(x * scale) - zero_point
     smallest, largest = x.aminmax()
-    below, above = codes < 0, codes > levels(quantizer.bits)
+    below, above = clipped(x, quantizer)
     return (
         float(smallest),
         float(largest),

@@ -76,6 +76,21 @@ def checkpoint_at(root: Path, run_id: str, iteration: int) -> Record:
     )
 
 
+def inspectable_settings(root: Path, run_id: str) -> RunSettings:
+    """The settings that run `run_id` was started with.
+
+    Raises:
+        InputError: there is no such run, or its network is code of the user's own.
+    """
+    settings = RunStore(root).info(run_id).settings
+    if settings.names_own_code:
+        raise InputError(
+            f"The network {settings.network} of run {run_id} would run code to be looked at, which "
+            "only a shell may; choose a run with a network of the zoo."
+        )
+    return settings
+
+
 def load_networks(root: Path, run_id: str, iteration: int) -> InspectedNetworks:
     """The networks of the checkpoint that `checkpoint_at` names for `iteration`.
 
@@ -87,13 +102,8 @@ def load_networks(root: Path, run_id: str, iteration: int) -> InspectedNetworks:
             own, or P's weights (for a method without G also the data) are not to be had any more.
         RunFailed: the checkpoint is missing, damaged or does not fit the networks.
     """
+    settings = inspectable_settings(root, run_id)
     store = RunStore(root)
-    settings = store.info(run_id).settings
-    if settings.names_own_code:
-        raise InputError(
-            f"The network {settings.network} of run {run_id} would run code to be looked at, which "
-            "only a shell may; choose a run with a network of the zoo."
-        )
     record, state = _stored(store, run_id, iteration)
     loaded = load_float_network(settings)
     lessons = None

@@ -14,6 +14,7 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.inspection.sample_table import sample_table, sheet_columns
 from adadfq_core.runs.records import Record, RecordKind, settings_in_force
 from adadfq_core.runs.store import RunStore
+from adadfq_core.settings import RunSettings
 
 KEPT_SHEETS = 16
 """Sheets whose pixels stay in memory, 4 MB each at most."""
@@ -121,6 +122,17 @@ def read_samples(root: Path, run_id: str, known: Samples | None = None) -> Sampl
     if not table["iteration"].is_monotonic_increasing:
         table = table.sort_values(["iteration", "place"], ignore_index=True)
     return Samples(table, classes, sheets, left_out, tuple(changes), update.cursor)
+
+
+def settings_at(samples: Samples, start: RunSettings, iteration: int) -> RunSettings:
+    """The settings that the sheet of `iteration` was played with, of a run begun with `start`.
+
+    Raises:
+        KeyError: no such sheet is in `samples`.
+    """
+    sheet = samples.sheets[iteration]
+    before = [change for change in samples.changes if change.seq < sheet.seq]
+    return settings_in_force(start, before, iteration)
 
 
 class SheetPixels:
