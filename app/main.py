@@ -30,4 +30,10 @@ def _set_imported_modules_aside() -> None:
 st.set_page_config(page_title="AdaDFQ Playground", page_icon="◑", layout="wide")
 _set_imported_modules_aside()
 apply_look()
-st.navigation([st.Page("views/play.py", title="Play", default=True)], position="top").run()
+st.navigation(
+    [
+        st.Page("views/play.py", title="Play", icon=":material/sports_esports:", default=True),
+        st.Page("views/inspect.py", title="Inspect", icon=":material/image_search:"),
+    ],
+    position="top",
+).run()

@@ -177,6 +177,25 @@ def test_nested_arrays_grow_too(sender: Sender) -> None:
     assert receiver.traces[0]["customdata"][-1] == ["id4", 4]
 
 
+def test_a_chart_in_space_grows_and_keeps_its_ids_exact(sender: Sender) -> None:
+    def cloud(points: int) -> go.Scatter3d:
+        places = np.linspace(-1, 1, 200)[:points]
+        ids = [2**40 + number for number in range(points)]
+        return go.Scatter3d(x=places, y=places**2, z=-places, customdata=ids, mode="markers")
+
+    receiver = Receiver()
+    receiver.receive(sender.send(cloud(100), scene={"xaxis": {"title": {"text": "first"}}}))
+    message = sender.send(cloud(103), scene={"xaxis": {"title": {"text": "first"}}})
+    assert [(tail["path"], tail["start"]) for tail in message["tails"]] == [
+        (path, 100) for path in ("customdata", "x", "y", "z")
+    ]
+    assert receiver.receive(message)
+    (trace,) = receiver.traces
+    assert trace["customdata"] == [2**40 + number for number in range(103)]
+    assert trace["z"] == pytest.approx(-np.linspace(-1, 1, 200)[:103], abs=1e-5)
+    assert receiver.layout == {"scene": {"xaxis": {"title": {"text": "first"}}}}
+
+
 def test_an_emptied_chart_can_start_from_nothing(sender: Sender) -> None:
     receiver = Receiver()
     for points in (0, 1, 70):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.style import Part, class_colours, layout, say_empty
+from app.charts.style import class_scale, layout, say_empty
 
 
 def embedding_figure(
@@ -25,7 +25,7 @@ def embedding_figure(
         say_empty(figure, "fitted once on real features, then kept")
         return figure
     names = np.array(classes)
-    colours = _by_label(len(classes))
+    colours = class_scale(len(classes))
     return go.Figure(
         [
             {
@@ -46,13 +46,3 @@ def embedding_figure(
         ],
         layout("UMAP 1", "UMAP 2"),
     )
-
-
-def _by_label(count: int) -> Part:
-    """Colours of `count` classes as a scale of steps: labels are sent instead of colour names."""
-    steps = [
-        [place / count, colour]
-        for index, colour in enumerate(class_colours(count))
-        for place in (index, index + 1)
-    ]
-    return {"colorscale": steps, "cmin": -0.5, "cmax": count - 0.5, "showscale": False}

@@ -83,6 +83,13 @@ def margin_figure(
     )
 
 
+def bar_ends(x: float) -> tuple[float, float]:
+    """Both ends of the bar whose middle is at `x`, in units of H'."""
+    width = (AXIS[1] - AXIS[0]) / BINS
+    place = round((x - AXIS[0]) / width - 0.5)
+    return round(AXIS[0] + place * width, 6), round(AXIS[0] + (place + 1) * width, 6)
+
+
 def _percent_of_one(samples: np.ndarray) -> float:
     """The share of one sample in percent."""
     return 100 / max(1, len(samples))

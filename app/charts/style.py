@@ -63,6 +63,16 @@ def class_colours(count: int) -> list[str]:
     return [f"hsl({360 * index / count:.1f}, 65%, 55%)" for index in range(count)]
 
 
+def class_scale(count: int) -> Part:
+    """Marker colours of `count` classes as a scale of steps: labels are sent, no colour names."""
+    steps = [
+        [place / count, colour]
+        for index, colour in enumerate(class_colours(count))
+        for place in (index, index + 1)
+    ]
+    return {"colorscale": steps, "cmin": -0.5, "cmax": count - 0.5, "showscale": False}
+
+
 def tinted(mark: str, colour: str, text: str) -> str:
     """`text` in the theme's colour after a `mark` in `colour`: legible on light and dark alike."""
     # The theme's colour may be a faint one, whose opacity the mark would inherit.

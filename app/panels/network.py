@@ -84,7 +84,12 @@ def _offer_download(entry: ZooEntry) -> None:
 def _own_weights(entry: ZooEntry, active: bool) -> None:
     if st.session_state["setting_weights"]:
         st.caption(f"Weights: {st.session_state.get('upload_name') or _name_of_weights()}")
-        st.button("Use the zoo's weights", disabled=active, on_click=_forget_weights)
+        st.button(
+            "Use the zoo's weights",
+            disabled=active,
+            on_click=_forget_weights,
+            help="Give the uploaded weights up.",
+        )
         return
     uploaded = st.file_uploader(
         "Weights of your own",

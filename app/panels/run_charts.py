@@ -15,7 +15,7 @@ from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.game_value import game_value_figure
 from app.charts.h_prime_bands import HPrimeBins, bin_h_prime, h_prime_bands_figure
-from app.charts.margin import margin_figure
+from app.charts.margin import bar_ends, margin_figure
 from app.charts.margin_picture import margin_picture
 from app.charts.style import mark_moment
 from app.charts.terms import (
@@ -45,6 +45,8 @@ def accuracy_title(data: dict[str, Any] | None) -> str:
 def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Q's accuracy against P's, and that of the run to compare with."""
     st.markdown(f"##### {accuracy_title(view.network['data'])}")
+    if view.network["data"] is None:
+        return
     figure = accuracy_figure(
         *view.top1_q(),
         view.summary().top1_p,
@@ -53,9 +55,7 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
         beside and (beside.info.preset, *beside.top1_q()),
     )
     mark_moment(figure, frame.past)
-    live_chart(
-        figure, key="accuracy", revision=view.run_id, height=380, alt="Top-1 of Q against P"
-    )
+    live_chart(figure, key="accuracy", revision=view.run_id, height=380, alt="Top-1 of Q against P")
 
 
 def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
@@ -77,21 +77,29 @@ def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
     return push.whole.numpy()
 
 
-def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
-    """The samples of the moment's sheet on the H' axis, within the margin in force."""
+def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | None:
+    """The samples of the moment's sheet on the H' axis, within the margin in force.
+
+    Returns the place in the sheet of one that was clicked.
+    """
     if frame.images is None:
-        return
-    st.markdown(f"##### The margin: samples of iteration {frame.images_iteration}")
+        return None
+    st.markdown(
+        f"##### The margin: samples of iteration {frame.images_iteration} :small[:gray[· click one "
+        "to inspect it]]"
+    )
     settings = frame.settings
     samples = {**frame.images, "push": pushes(frame.images, settings)}
     figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
-    live_chart(
+    clicked = live_chart(
         figure,
         key="margin_picture",
         revision=view.run_id,
         height=380,
         alt="Samples on the H' axis between the boundaries of the margin",
-    )
+        selectable=True,
+    ).clicked
+    return None if clicked is None else clicked["customdata"]
 
 
 def value_panel(view: RunView, frame: Frame) -> None:
@@ -108,8 +116,13 @@ def value_panel(view: RunView, frame: Frame) -> None:
     live_chart(figure, key="game_value", revision=view.run_id, alt="The game's value over the run")
 
 
-def histogram_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
-    """Distribution of H' of the moment's latest samples, and of the run to compare with."""
+def histogram_panel(
+    view: RunView, frame: Frame, beside: RunView | None
+) -> tuple[float, float] | None:
+    """Distribution of H' of the moment's latest samples, and of the run to compare with.
+
+    Returns the ends of a bar that was clicked.
+    """
     st.markdown(f"##### H' of the latest {len(frame.h_prime)} samples")
     figure = margin_figure(
         frame.h_prime,
@@ -117,7 +130,14 @@ def histogram_panel(view: RunView, frame: Frame, beside: RunView | None) -> None
         frame.settings.lambda_u,
         beside and (beside.info.preset, beside.recent_h_prime(frame.past)),
     )
-    live_chart(figure, key="margin", revision=view.run_id, alt="Histogram of H' with margin")
+    clicked = live_chart(
+        figure,
+        key="margin",
+        revision=view.run_id,
+        alt="Histogram of H' with margin",
+        selectable=True,
+    ).clicked
+    return None if clicked is None else bar_ends(clicked["x"])
 
 
 def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:

@@ -19,10 +19,20 @@ def settings_file_panel(active: bool) -> None:
             st.caption(str(error))
         else:
             st.download_button(
-                "Download", text, file_name="adadfq.yaml", mime="application/yaml", width="stretch"
+                "Download",
+                text,
+                file_name="adadfq.yaml",
+                mime="application/yaml",
+                width="stretch",
+                help="What Start would use now, as a YAML file.",
             )
         uploaded = st.file_uploader(
-            "Load", type=["yaml", "yml"], disabled=active, key="settings_file", max_upload_size=1
+            "Load",
+            type=["yaml", "yml"],
+            disabled=active,
+            key="settings_file",
+            max_upload_size=1,
+            help="Puts the settings of such a file into the sliders, for the next run.",
         )
         if uploaded is None or uploaded.file_id == st.session_state.get("settings_file_read"):
             return

@@ -39,6 +39,8 @@ def _start(root: Path, **changes: Any) -> None:
 def _new_seed(root: Path, info: RunInfo | None) -> None:
     seed = 0 if info is None else info.settings.seed
     _start(root, seed=seed + 1)
+    # The seed has no widget: without this the next Start would play another game.
+    st.session_state["base"] = {**st.session_state.get("base", {}), "seed": seed + 1}
 
 
 def _compare(root: Path, info: RunInfo) -> None:
@@ -84,7 +86,8 @@ def buttons(root: Path, info: RunInfo | None) -> None:
     )
     button("Step", paused, lambda: runs.step(root, run_id), "Play one whole iteration.")
     button("Stop", active, lambda: runs.stop(root, run_id), "End the run; it can be resumed.")
-    with row.popover("Compare …", width="stretch", disabled=info is None):
+    about = "Start the same run with one thing changed, to be drawn into the same charts."
+    with row.popover("Compare …", width="stretch", disabled=info is None, help=about):
         _comparison(root, info)
 
 
@@ -106,5 +109,8 @@ def _comparison(root: Path, info: RunInfo | None) -> None:
     )
     if "beside" in st.session_state:
         st.button(
-            "Show this run alone", width="stretch", on_click=lambda: st.session_state.pop("beside")
+            "Show this run alone",
+            width="stretch",
+            on_click=lambda: st.session_state.pop("beside"),
+            help="Take the other run out of the charts; it goes on.",
         )

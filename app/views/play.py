@@ -16,8 +16,9 @@ from app.panels.animation import animation_panel
 from app.panels.coverage import coverage_table, coverage_title
 from app.panels.half_move import half_move_panel
 from app.panels.history import REPLAY_REFRESH_SECONDS, history_bar, playing
+from app.panels.images import images_panel
+from app.panels.inspection.state import choose, open_inspection
 from app.panels.players import players_strip
-from app.panels.samples import images_panel
 from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.status import status_strip, welcome
 from app.panels.transport import buttons
@@ -51,7 +52,7 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     players_strip(view, frame)
     left, right = st.columns([3, 2])
     with left:
-        run_charts.margin_panel(view, frame, classes)
+        place = run_charts.margin_panel(view, frame, classes)
     with right:
         run_charts.accuracy_panel(view, frame, beside)
     draw = {
@@ -59,7 +60,7 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
         BANDS: lambda: run_charts.bands_panel(view, frame, beside),
         MAP: lambda: run_charts.map_panel(view, frame, classes),
         LOSSES: lambda: run_charts.terms_panel(view, beside),
-        HISTOGRAM: lambda: run_charts.histogram_panel(view, frame, beside),
+        HISTOGRAM: lambda: inspect_range(view, run_charts.histogram_panel(view, frame, beside)),
     }
     chosen = chosen_panels()
     wanted = [name for name in draw if name in chosen]
@@ -70,7 +71,18 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     if PLAYERS in chosen:
         run_charts.players_panel(view, beside)
     if IMAGES in chosen:
-        images_panel(frame, classes)
+        clicked = images_panel(view.run_id, frame, classes)
+        place = clicked if place is None else place
+    if place is not None:
+        choose(view.run_id, (frame.images_iteration, place))
+        open_inspection(view.run_id)
+
+
+def inspect_range(view: RunView, h_prime: tuple[float, float] | None) -> None:
+    """Go to the samples of a bar of the histogram, if one was clicked."""
+    if h_prime is not None:
+        st.session_state["filter_h_prime"] = h_prime
+        open_inspection(view.run_id)
 
 
 def frame_of(view: RunView) -> Frame:
@@ -184,7 +196,8 @@ def page() -> None:
     if view is not None and view.network:
         with st.expander(coverage_title(view.network["coverage"])):
             st.dataframe(coverage_table(view.network["coverage"]), hide_index=True)
-    animation_panel(root, info.run_id)
+    if view is not None and view.moments.iterations:
+        animation_panel(root, info.run_id)
 
 
 page()

@@ -16,6 +16,7 @@ from adadfq_core.runs import RecordKind
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
+from app.components.live_chart import LiveChartResult
 from app.panels import run_charts
 from app.run_view import RunView
 
@@ -26,9 +27,12 @@ Figures = dict[str, go.Figure]
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Figures:
     """What the panels draw, by the chart's key."""
     figures: Figures = {}
-    monkeypatch.setattr(
-        run_charts, "live_chart", lambda figure, *, key, **_: figures.update({key: figure})
-    )
+
+    def draw(figure: go.Figure, *, key: str, **_: object) -> LiveChartResult:
+        figures[key] = figure
+        return LiveChartResult()
+
+    monkeypatch.setattr(run_charts, "live_chart", draw)
     return figures
 
 
@@ -50,7 +54,7 @@ def begin(tmp_path: Path) -> Callable[[str, int], tuple[RunView, RunWriter]]:
             numbers |= {"lr_g": 1e-3, "lr_q": 1e-4, "h_prime": [0.3, 0.6]}
             writer.append(RecordKind.STEP, iteration, numbers)
         writer.append(RecordKind.EVALUATION, 1, {"network": "q", "top1": 80.0, "seconds": 1.0})
-        writer.append(RecordKind.NETWORK, 0, {"data": None})
+        writer.append(RecordKind.NETWORK, 0, {"data": {"images": 100}})
         writer.flush()
         return RunView.attach(tmp_path, run_id), writer
 
@@ -81,7 +85,15 @@ def test_every_chart_over_iterations_names_the_other_run_once(
     alone = {key: _legend(figure) for key, figure in drawn.items()}
     assert not any(other in names for names in alone.values())
     _draw_all(view, begin(other, iterations)[0])
-    assert drawn.keys() >= {"bands", "losses", "loss_q", "gradients", "learning_rates", "margin"}
+    assert drawn.keys() >= {
+        "accuracy",
+        "bands",
+        "losses",
+        "loss_q",
+        "gradients",
+        "learning_rates",
+        "margin",
+    }
     for key, figure in drawn.items():
         assert _legend(figure) == [*alone[key], other]
 
@@ -116,15 +128,15 @@ def test_bins_go_on_from_those_drawn_before(
 ) -> None:
     view, writer = begin("AdaDFQ", 3)
     frame = view.frame(view.info.settings)
-    run_charts.bands_panel(view, frame)
+    run_charts.bands_panel(view, frame, None)
     for iteration in range(4, 200):
         numbers = dict.fromkeys(SCALARS, 1.0) | {"ms": 50.0, "seconds": iteration}
         writer.append(RecordKind.STEP, iteration, numbers | {"h_prime": [iteration / 200]})
     writer.flush()
     view.refresh()
-    run_charts.bands_panel(view, frame)
+    run_charts.bands_panel(view, frame, None)
     grown = drawn["bands"]
-    run_charts.bands_panel(RunView.attach(view.root, view.run_id), frame)
+    run_charts.bands_panel(RunView.attach(view.root, view.run_id), frame, None)
     assert grown.to_plotly_json().keys() == drawn["bands"].to_plotly_json().keys()
     for one, other in zip(grown.data, drawn["bands"].data, strict=True):
         assert np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y, equal_nan=True)

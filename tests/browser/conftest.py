@@ -1,4 +1,4 @@
-"""The browser that the tests of this folder share."""
+"""The browser, the served app and the runs that the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_support import SWITCHES, find_browser
+from browser_support import (
+    LONG,
+    ROOT,
+    SWITCHES,
+    WARMUP,
+    App,
+    end_runs,
+    find_browser,
+    serve,
+    start_run,
+    wait_until,
+)
+
+from adadfq_core import runs
+from adadfq_core.runs import RunStatus
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +33,38 @@ def browser() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=binary, args=SWITCHES)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app over a folder of its own; `browser` is asked for so that without one it skips."""
+    home = tmp_path_factory.mktemp("home")
+    root = home / "runs"
+    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
+        yield App(url, root)
+    end_runs(root)
+
+
+@pytest.fixture(scope="session")
+def finished(app: App) -> str:
+    """A run of 40 iterations that has ended well."""
+    end_runs(app.root)
+    run_id = start_run(app.root, epochs=4)
+    wait_until(lambda: not runs.info(app.root, run_id).active, seconds=LONG)
+    assert runs.info(app.root, run_id).status == RunStatus.FINISHED
+    return run_id
+
+
+@pytest.fixture
+def live(app: App, finished: str) -> str:
+    """A run that goes on past every test, in slow motion and out of its warm-up."""
+    active = [info for info in runs.list_runs(app.root) if info.active]
+    if not active:
+        run_id = start_run(app.root, epochs=500, slow_motion=200)
+    else:
+        (info,) = active
+        run_id = info.run_id
+        if info.status == RunStatus.PAUSED:
+            runs.resume(app.root, run_id)
+    wait_until(lambda: runs.info(app.root, run_id).iteration > WARMUP + 5, seconds=LONG)
+    return run_id

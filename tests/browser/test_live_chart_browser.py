@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -31,6 +32,21 @@ STATE = """() => {
 }"""
 
 
+# Where a point of the first chart's data is in the window.
+PLACE = """([x, y]) => {
+  const node = document.querySelector(".live-chart");
+  const { left, top } = node.getBoundingClientRect();
+  const { xaxis, yaxis } = node._fullLayout;
+  return [left + xaxis._offset + xaxis.d2p(x), top + yaxis._offset + yaxis.d2p(y)];
+}"""
+OUTLINES = "() => document.querySelectorAll('.live-chart .selectionlayer path').length"
+CAMERA = "() => document.querySelectorAll('.live-chart')[1]._fullLayout.scene.camera.eye"
+# How many points of the last trace of each chart have been drawn.
+DRAWN = """() => [...document.querySelectorAll(".live-chart")].map(
+  (node) => node._fullData?.at(-1).x.length ?? 0
+)"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with serve(PAGE) as url:
@@ -45,6 +61,7 @@ def page(browser: Any, server: str) -> Iterator[Any]:
     page = context.new_page()
     page.script_errors = []
     page.on("pageerror", lambda error: page.script_errors.append(str(error)))
+    page.home = server
     page.goto(server)
     wait_for_chart(page)
     yield page
@@ -230,3 +247,207 @@ def test_a_click_on_a_point_reports_its_record(page: Any) -> None:
     page.wait_for_selector(".live-chart .hoverlayer .hovertext", timeout=5000)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector("text=/Generator-\\d+/", timeout=10_000)
+
+
+def open_page(page: Any, path: str) -> None:
+    page.goto(f"{page.home}/{path}")
+    wait_for_chart(page)
+
+
+def wait_for_growth(page: Any, chart: int, count: int) -> None:
+    aim = page.evaluate(DRAWN)[chart] + count
+    page.wait_for_function(f"() => ({DRAWN})()[{chart}] >= {aim}", timeout=30_000)
+
+
+def reports(page: Any) -> dict[str, list[Any]]:
+    """What the page has been told so far."""
+    return json.loads(page.get_by_test_id("stCode").inner_text())
+
+
+def wait_for_report(page: Any, name: str, count: int) -> Any:
+    deadline = time.monotonic() + 20
+    while len(told := reports(page)[name]) < count:
+        assert time.monotonic() < deadline, f"only told {told}"
+        page.wait_for_timeout(100)
+    return told[-1]
+
+
+def draw(page: Any, *corners: tuple[float, float]) -> None:
+    """Drag the mouse through places of the first chart's data."""
+    first, *others = (page.evaluate(PLACE, corner) for corner in corners)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+ROUND_FOUR = ((-0.4, -0.4), (1.4, -0.4), (1.4, 1.4), (-0.4, 1.4), (-0.4, -0.3))
+FOUR = {0, 1, 10, 11, "name 0", "name 1", "name 10", "name 11"}
+
+
+def test_a_lasso_reports_the_ids_inside_once_and_outlives_refreshes(page: Any) -> None:
+    open_page(page, "selection")
+    draw(page, *ROUND_FOUR)
+    selected = wait_for_report(page, "selected", 1)
+    assert len(selected) == len(FOUR)
+    assert set(selected) == FOUR
+    wait_for_growth(page, 0, 5)
+    assert page.evaluate(OUTLINES) > 0
+    assert page.evaluate(
+        "() => document.querySelector('.live-chart')._fullData[0].selectedpoints"
+    ) == [0, 1, 5, 6]
+    assert len(reports(page)["selected"]) == 1
+    assert page.evaluate(
+        """() => {
+          const chart = document.querySelector(".live-chart");
+          const outline = chart.querySelector(".selectionlayer path");
+          chart.style.color = getComputedStyle(chart).getPropertyValue("--st-primary-color");
+          return getComputedStyle(outline).stroke === getComputedStyle(chart).color;
+        }"""
+    )
+
+    # A click on a point is a click alone, and the outline stays.
+    page.mouse.click(*page.evaluate(PLACE, [3, 3]))
+    assert wait_for_report(page, "clicked", 1) == 33
+    wait_for_growth(page, 0, 3)
+    assert len(reports(page)["selected"]) == 1
+    assert page.evaluate(OUTLINES) > 0
+
+    # On a busy machine the second click may come too late for a double one, which does nothing.
+    deadline = time.monotonic() + 20
+    while len(reports(page)["selected"]) < 2 and time.monotonic() < deadline:
+        page.mouse.dblclick(*page.evaluate(PLACE, [2.6, 2.5]))
+        page.wait_for_timeout(2000)
+    assert reports(page)["selected"][1:] == [[]]
+    wait_for_growth(page, 0, 3)
+    assert page.evaluate(OUTLINES) == 0
+    assert len(reports(page)["selected"]) == 2
+
+
+def test_a_box_selects_too_and_a_new_revision_takes_it_away(page: Any) -> None:
+    open_page(page, "selection")
+    page.locator(".live-chart").first.hover()
+    page.locator(".live-chart .modebar-btn[data-title='Box Select']").first.click()
+    draw(page, (-0.3, 3.5), (1.1, 4.4))
+    assert set(wait_for_report(page, "selected", 1)) == {4, 14, "name 4"}
+    # The same points again are news: the page may have dropped the first report.
+    draw(page, (-0.4, 3.4), (1.1, 4.4))
+    assert set(wait_for_report(page, "selected", 2)) == {4, 14, "name 4"}
+    page.get_by_role("button", name="Next run").click()
+    page.wait_for_function(f"() => ({OUTLINES})() === 0", timeout=20_000)
+
+
+def test_without_lasso_the_mode_bar_offers_none(page: Any) -> None:
+    titles = "() => [...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)"
+    assert not {"Box Select", "Lasso Select"} & set(page.evaluate(titles))
+    open_page(page, "selection")
+    assert {"Box Select", "Lasso Select"} <= set(page.evaluate(titles))
+
+
+def test_the_heading_is_text_with_subscripts_within_the_height(page: Any) -> None:
+    open_page(page, "selection")
+    heading = page.get_by_role("heading", name="Cloud of x1 & <b>x</b>, run 1", level=5)
+    assert heading.evaluate("(node) => [...node.children].map((c) => c.outerHTML)") == [
+        "<sub>1</sub>"
+    ]
+    frames = page.locator(".live-chart-frame")
+    chart = page.locator(".live-chart").first.bounding_box()
+    outer, title = frames.first.bounding_box(), heading.bounding_box()
+    assert outer["height"] == 400
+    assert title["y"] == pytest.approx(outer["y"], abs=1)
+    assert title["y"] + title["height"] <= chart["y"]
+    assert chart["y"] + chart["height"] == pytest.approx(outer["y"] + outer["height"], abs=1)
+    plot = page.locator(".live-chart .main-svg").first.bounding_box()
+    assert plot["height"] == pytest.approx(chart["height"], abs=1)
+    # The second chart has no title and leaves no room for one.
+    assert frames.nth(1).locator("h5").is_hidden()
+    assert page.locator(".live-chart").nth(1).bounding_box()["height"] == 400
+
+    page.get_by_role("button", name="Next run").click()
+    page.get_by_role("heading", name="Cloud of x1 & <b>x</b>, run 2").wait_for(timeout=20_000)
+
+
+def test_a_chart_in_space_keeps_its_camera_and_reports_clicks(page: Any) -> None:
+    if not page.evaluate("() => Boolean(document.createElement('canvas').getContext('webgl'))"):
+        pytest.skip("this browser draws no WebGL")
+    open_page(page, "selection")
+    chart = page.locator(".live-chart").nth(1)
+    chart.scroll_into_view_if_needed()
+    wait_for_growth(page, 1, 1)
+    assert chart.locator(".modebar-btn[data-title='Lasso Select']").count() == 0
+    scene = page.evaluate(
+        """() => {
+          const node = document.querySelectorAll(".live-chart")[1];
+          const { left, top } = node.getBoundingClientRect();
+          const { l, t, w, h } = node._fullLayout._size;
+          return [left + l + w / 2, top + t + h / 2];
+        }"""
+    )
+    page.mouse.move(scene[0] + 3, scene[1] + 3, steps=4)
+    label = chart.locator(".hovertext").first
+    label.wait_for(timeout=20_000)
+    name, box = label.evaluate(
+        "(node) => ['.name', 'rect'].map((part) => getComputedStyle(node.querySelector(part)).fill)"
+    )
+    assert name != box, "the trace's name has the colour of its box"
+    page.mouse.down()
+    page.mouse.up()
+    assert wait_for_report(page, "in_space", 1) == "middle"
+
+    before = page.evaluate(CAMERA)
+    # A turn that begins on the point is no click.
+    page.mouse.down()
+    # The scene looks at the mouse once a frame.
+    for step in range(1, 7):
+        page.mouse.move(scene[0] + 20 * step, scene[1] + 5 * step)
+        page.wait_for_timeout(100)
+    page.mouse.up()
+    page.wait_for_function(f"(before) => ({CAMERA})().x !== before", arg=before["x"])
+    turned = page.evaluate(CAMERA)
+    wait_for_growth(page, 1, 3)
+    assert page.evaluate(CAMERA) == turned
+    assert reports(page)["in_space"] == ["middle"]
+
+
+def test_a_chart_outside_the_window_waits_and_is_complete_when_it_is_seen(page: Any) -> None:
+    def points() -> int:
+        return int(page.get_by_test_id("stCode").inner_text())
+
+    def look_at(chart: int) -> None:
+        page.locator(".live-chart").nth(chart).scroll_into_view_if_needed()
+        wanted = points()
+        page.wait_for_function(f"() => ({DRAWN})()[{chart}] >= {wanted}", timeout=30_000)
+
+    open_page(page, "far")
+    wait_for_growth(page, 0, 3)
+    assert page.evaluate(DRAWN)[1] == 0, "drawn although nobody has seen it"
+    look_at(1)
+
+    look_at(0)
+    page.wait_for_timeout(500)
+    drawn = page.evaluate(DRAWN)[1]
+    wait_for_growth(page, 0, 4)
+    assert page.evaluate(DRAWN)[1] == drawn
+    look_at(1)
+    steps = page.evaluate(
+        "() => [...document.querySelectorAll('.live-chart')[1]._fullData.at(-1).x]"
+    )
+    assert len(steps) > drawn
+    assert steps == list(range(len(steps)))
+
+
+def test_a_chart_just_below_the_window_is_drawn_already(page: Any) -> None:
+    open_page(page, "far")
+    # 60 pixels below the lower edge of what scrolls.
+    page.evaluate(
+        """() => {
+          const scroller = document.querySelector("[data-testid=stMain]");
+          const chart = document.querySelectorAll(".live-chart")[1];
+          const gap = chart.getBoundingClientRect().top - scroller.getBoundingClientRect().bottom;
+          scroller.scrollBy(0, gap - 60);
+        }"""
+    )
+    page.wait_for_function(f"() => ({DRAWN})()[1] > 0", timeout=20_000)
+    top = page.locator(".live-chart").nth(1).bounding_box()["y"]
+    assert top >= page.viewport_size["height"]

@@ -7,8 +7,8 @@ hidden through the legend comes back, where this component keeps both. A `st.com
 component is identified by its key alone: the node stays, and Plotly itself can bring the old
 drawing up to date.
 
-Modules: `snapshot` (figure to comparable parts), `delta` (what to send), `assets` (how scripts
-reach the browser), `component` (the Streamlit side) and `frontend/` (the browser side).
+Modules: `snapshot` (figure to comparable parts), `delta` (what to send), `component` (the Streamlit
+side) and `frontend/` (the browser side); `app.components.assets` brings the scripts there.
 """
 
 from .component import LiveChartResult, live_chart

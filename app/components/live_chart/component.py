@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+import plotly.offline
 import streamlit as st
 
-from . import assets
+from app.components import assets
+
 from .delta import Channel, plan_update
 from .snapshot import take_snapshot
+
+_FRONTEND = Path(__file__).parent / "frontend"
 
 # Without isolation: Plotly puts its style sheet into the page's head, which a shadow root cuts off.
 _mount = st.components.v2.component(
     "adadfq_live_chart",
-    js=assets.read_frontend("loader.js"),
-    css=assets.read_frontend("live_chart.css"),
+    js=assets.LOADER,
+    css=(_FRONTEND / "live_chart.css").read_text(encoding="utf-8"),
     isolate_styles=False,
 )
 
@@ -27,12 +32,18 @@ _mount = st.components.v2.component(
 class LiveChartResult:
     """What the reader did to the chart.
 
-    `clicked` is set in the one run that a click causes and None in all others; keep it elsewhere
-    to remember a selection. Its keys: `curve_number`, `point_index` (a number, or [row, column]
-    for pictures and heat maps), `customdata`, `x`, `y`.
+    Each is set in the one run that the event causes and None in all others; keep it elsewhere to
+    remember it.
+
+    Attributes:
+        clicked: The point that was clicked. Its keys: `curve_number`, `point_index` (a number, or
+            [row, column] for pictures and heat maps), `customdata`, `x`, `y`.
+        selected: The customdata of each point inside the outline that was drawn, over all traces;
+            points without are left out. Empty when the outline was removed or holds no point.
     """
 
     clicked: dict[str, Any] | None = None
+    selected: list[Any] | None = None
 
 
 def live_chart(
@@ -40,9 +51,11 @@ def live_chart(
     *,
     key: str,
     revision: str,
+    title: str = "",
     height: int = 320,
     alt: str = "",
     selectable: bool = False,
+    lasso: bool = False,
 ) -> LiveChartResult:
     """Draw `figure`, or bring the chart drawn under `key` up to date with it.
 
@@ -54,13 +67,16 @@ def live_chart(
         figure: The complete figure. Colours that it leaves open, fonts and background come from
             Streamlit's theme and follow its changes; its template and its size are not used.
         key: Names the chart. One chart a key and session; like any widget key.
-        revision: What the reader looks at, usually the run's id. While it stays, zoom, pan, traces
-            hidden through the legend and an open hover survive every refresh. When it changes they
-            start afresh.
-        height: In pixels. The width is the container's.
+        revision: What the reader looks at, usually the run's id. While it stays, zoom, pan, a 3D
+            camera, a selection's outline, traces hidden through the legend and an open hover
+            survive every refresh. When it changes they start afresh, and no event tells so.
+        title: A heading above the plot: plain text, in which `<sub>...</sub>` sets a subscript.
+        height: In pixels, with the title. The width is the container's.
         alt: What the chart shows, for readers who do not see it.
         selectable: Report clicks on points. A click costs one run, of the fragment if the chart is
             in one.
+        lasso: Let the reader draw round points of a flat chart, or a box, and report them. Points
+            that a later refresh puts into the outline are not reported.
     """
     slot = f"_live_chart:{key}"
     # Streamlit forgets a component that was left out of a run; its node is gone by then as well,
@@ -74,22 +90,35 @@ def live_chart(
         height=height,
         data={
             "update": update,
+            "title": title,
             "alt": alt,
             "name": key,
             "selectable": selectable,
-            "assets": assets.publish(),
+            "lasso": lasso,
+            "assets": assets.publish("live_chart", module=_module(), plotly=_plotly()),
         },
         on_resync_change=partial(_forget, slot),
-        on_clicked_change=_ignore,
+        on_clicked_change=assets.ignore,
+        on_selected_change=assets.ignore,
     )
     # Stored after sending: a run stopped in between then repeats data instead of skipping it.
     st.session_state[slot] = channel
-    return LiveChartResult(clicked=answer.clicked if selectable else None)
+    return LiveChartResult(
+        clicked=answer.clicked if selectable else None,
+        selected=answer.selected if lasso else None,
+    )
 
 
 def _forget(slot: str) -> None:
     st.session_state[slot] = None
 
 
-def _ignore() -> None:
-    """Streamlit reports only those events that have a callback."""
+@cache
+def _module() -> assets.File:
+    return (_FRONTEND / "live_chart.js").read_bytes(), assets.SCRIPT
+
+
+@cache
+def _plotly() -> assets.File:
+    """Plotly's script out of the plotly wheel: it matches the figures that this wheel makes."""
+    return plotly.offline.get_plotlyjs().encode(), assets.SCRIPT

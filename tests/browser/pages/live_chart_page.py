@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -76,11 +77,93 @@ def charts() -> None:
     live_panel()
 
 
+def cloud_figure(refreshes: int) -> go.Figure:
+    """Ids 10 i + j at (i, j), and points without ids that grow in number beside them."""
+    ids = [10 * i + j for i in range(5) for j in range(5)]
+    x, y = np.divmod(np.array(ids), 10)
+    figure = go.Figure()
+    figure.add_scatter(x=x, y=y, customdata=ids, name="numbers", mode="markers")
+    names = [f"name {number}" for number in ids]
+    figure.add_scatter(x=x + 0.2, y=y, customdata=names, name="names", mode="markers")
+    heights = np.arange(refreshes) / 1000
+    figure.add_scatter(x=np.full(refreshes, 0.1), y=heights, name="growing", mode="markers")
+    figure.update_traces(marker_size=10)
+    figure.update_layout(xaxis_range=[-0.5, 4.5], yaxis_range=[-0.5, 4.5])
+    return figure
+
+
+def space_figure(refreshes: int) -> go.Figure:
+    """A large point in the middle, and small ones that grow in number behind it."""
+    figure = go.Figure()
+    figure.add_scatter3d(x=[0], y=[0], z=[0], customdata=["middle"], mode="markers", marker_size=40)
+    corner = np.full(refreshes, -1.0)
+    figure.add_scatter3d(x=corner, y=corner, z=np.linspace(-1, 1, refreshes), mode="markers")
+    axis = {"range": [-1, 1]}
+    figure.update_layout(scene={"xaxis": axis, "yaxis": axis, "zaxis": axis}, showlegend=False)
+    return figure
+
+
+@st.fragment(run_every=SECONDS_PER_POINT)
+def selection_panel() -> None:
+    state = st.session_state
+    state["refreshes"] = state.get("refreshes", 0) + 1
+    revision = f"run-{state.get('run', 1)}"
+    cloud = live_chart(
+        cloud_figure(state["refreshes"]),
+        key="cloud",
+        revision=revision,
+        title=f"Cloud of x<sub>1</sub> & <b>x</b>, run {state.get('run', 1)}",
+        height=400,
+        selectable=True,
+        lasso=True,
+    )
+    space = live_chart(
+        space_figure(state["refreshes"]),
+        key="space",
+        revision=revision,
+        height=400,
+        selectable=True,
+    )
+    reports = state.setdefault("reports", {"selected": [], "clicked": [], "in_space": []})
+    for name, news in (
+        ("selected", cloud.selected),
+        ("clicked", cloud.clicked and cloud.clicked["customdata"]),
+        ("in_space", space.clicked and space.clicked["customdata"]),
+    ):
+        if news is not None:
+            reports[name].append(news)
+    st.code(json.dumps(reports), language=None)
+
+
+def selection() -> None:
+    if st.button("Next run"):
+        st.session_state["run"] = st.session_state.get("run", 1) + 1
+    selection_panel()
+
+
+@st.fragment(run_every=SECONDS_PER_POINT)
+def far_panel() -> None:
+    points = 120 + int((time.time() - started_at()) / SECONDS_PER_POINT)
+    st.code(points, language=None)
+    live_chart(loss_figure(points), key="near", revision="run-1")
+    st.html("<div style='height: 2000px'></div>")
+    live_chart(loss_figure(points), key="far", revision="run-1")
+
+
+def far() -> None:
+    far_panel()
+
+
 def elsewhere() -> None:
     st.write("Nothing here.")
 
 
 st.set_page_config(layout="wide")
 st.navigation(
-    [st.Page(charts, title="Charts", default=True), st.Page(elsewhere, title="Elsewhere")]
+    [
+        st.Page(charts, title="Charts", default=True),
+        st.Page(selection, title="Selection"),
+        st.Page(far, title="Far"),
+        st.Page(elsewhere, title="Elsewhere"),
+    ]
 ).run()

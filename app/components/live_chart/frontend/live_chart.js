@@ -2,26 +2,15 @@
 // The messages are described in delta.py.
 
 const RESYNC_RETRY_MS = 3000;
+// How far outside the window a chart is drawn already, so that scrolling meets finished ones.
+const NEAR = "150px";
+// Plotly takes up to 100 ms after a drag to make a drawn outline part of the layout; a redraw
+// before would lose it.
+const SETTLING_MS = 200;
+// A press that moves no further is a click, in pixels.
+const STILL = 4;
 
-const charts = new WeakMap();
 let plotlyLoading = null;
-
-// Streamlit calls this for every new update and every change of theme, and the returned function
-// when the component goes away, but also when two calls overtake each other while scripts load.
-// Only in the first case is the element no longer in the page.
-export function mount({ data, parentElement, setTriggerValue }, plotlyUrl) {
-  let chart = charts.get(parentElement);
-  if (!chart) {
-    chart = new LiveChart(parentElement, plotlyUrl);
-    charts.set(parentElement, chart);
-  }
-  chart.receive(data, setTriggerValue);
-  return () => {
-    if (parentElement.isConnected) return;
-    chart.destroy();
-    charts.delete(parentElement);
-  };
-}
 
 function loadPlotly(url) {
   plotlyLoading ??= new Promise((resolve, reject) => {
@@ -37,46 +26,67 @@ function loadPlotly(url) {
   return plotlyLoading;
 }
 
-class LiveChart {
-  constructor(parentElement, plotlyUrl) {
-    this.plotlyUrl = plotlyUrl;
-    this.node = document.createElement("div");
-    this.node.className = "live-chart";
-    parentElement.append(this.node);
+export default class LiveChart {
+  constructor(parentElement, { plotly }) {
+    this.plotlyUrl = plotly;
+    this.frame = makeElement("div", "live-chart-frame");
+    this.heading = makeElement("h5", "live-chart-title");
+    this.node = makeElement("div", "live-chart");
+    this.frame.append(this.heading, this.node);
+    parentElement.append(this.frame);
 
+    this.title = null;
     this.figure = null; // { base, seq, revision, layout, traces }
     this.data = null;
     this.palette = null;
     this.config = null;
-    this.width = 0;
+    this.size = "";
     this.needsDraw = false;
     this.drawing = false;
     this.pressed = false;
+    this.releaseTimer = 0;
+    this.pressedAt = [0, 0];
+    this.spatialPoint = null; // of a 3D trace, under the pointer
+    this.reported = null;
     this.resyncTimer = 0;
 
     this.resizing = new ResizeObserver(() => this.fit());
     this.resizing.observe(this.node);
+    // A drawing that nobody sees would take the cores from training: it waits until it is near.
+    this.near = false;
+    this.watching = new IntersectionObserver(
+      (entries) => {
+        this.near = entries.at(-1).isIntersecting;
+        this.draw();
+      },
+      // The page scrolls inside an element of Streamlit's, which the root's margin leaves alone.
+      { rootMargin: NEAR, scrollMargin: NEAR },
+    );
+    this.watching.observe(this.node);
     // A redraw in the middle of a drag would take the chart from under the pointer.
     this.listeners = new AbortController();
     const { signal } = this.listeners;
-    this.node.addEventListener("pointerdown", () => (this.pressed = true), { signal });
+    this.node.addEventListener("pointerdown", (event) => this.press(event), { signal });
+    this.node.addEventListener("click", (event) => this.clickInSpace(event), { signal });
     for (const end of ["pointerup", "pointercancel", "blur"]) {
       window.addEventListener(end, () => this.release(), { signal });
     }
-    loadPlotly(plotlyUrl).catch(() => {}); // fetched while the first update is being read
+    loadPlotly(plotly).catch(() => {}); // fetched while the first update is being read
   }
 
   destroy() {
     clearTimeout(this.resyncTimer);
+    clearTimeout(this.releaseTimer);
     this.resizing.disconnect();
+    this.watching.disconnect();
     this.listeners.abort();
     window.Plotly?.purge(this.node);
-    this.node.remove();
+    this.frame.remove();
     this.node = null;
   }
 
-  receive(data, setTriggerValue) {
-    this.send = setTriggerValue;
+  receive(data, _urls, send) {
+    this.send = send;
     if (data !== this.data) {
       this.data = data;
       this.describe(data);
@@ -90,8 +100,14 @@ class LiveChart {
     this.draw();
   }
 
-  describe({ alt, selectable }) {
+  describe({ title, alt, selectable, lasso }) {
+    if (title !== this.title) {
+      this.title = title;
+      this.heading.hidden = !title;
+      this.heading.replaceChildren(...withSubscripts(title));
+    }
     this.node.dataset.selectable = selectable;
+    this.node.dataset.lasso = lasso;
     if (alt) {
       this.node.setAttribute("role", "img");
       this.node.setAttribute("aria-label", alt);
@@ -145,7 +161,7 @@ class LiveChart {
     this.drawing = true;
     try {
       const Plotly = await loadPlotly(this.plotlyUrl);
-      while (this.needsDraw && this.figure && this.node?.clientWidth && !this.pressed) {
+      while (this.isDue()) {
         this.needsDraw = false;
         await this.react(Plotly);
       }
@@ -154,6 +170,12 @@ class LiveChart {
     } finally {
       this.drawing = false;
     }
+  }
+
+  isDue() {
+    return (
+      this.needsDraw && this.figure && this.near && this.node?.clientWidth && !this.pressed
+    );
   }
 
   async react(Plotly) {
@@ -165,12 +187,18 @@ class LiveChart {
     }
     // Plotly notes zoom and hidden traces in what it is given; copies keep the figure clean.
     const traces = figure.traces.map((trace) => ({ ...trace }));
-    this.width = node.clientWidth;
+    this.size = sizeOf(node);
     await Plotly.react(node, traces, this.themedLayout(), this.config);
     if (isFirst && this.node) {
+      node.on("plotly_hover", ({ points }) => this.note(points[0]));
+      node.on("plotly_unhover", () => this.note(null));
       node.on("plotly_click", ({ points, event }) => {
-        if (this.data.selectable) this.send("clicked", describePoint(nearest(points, event, node)));
+        this.note(points[0]);
+        if (!this.spatialPoint) this.click(nearest(points, event, node));
       });
+      // A plain click comes as a selection without data, although the outline stays.
+      node.on("plotly_selected", (selection) => selection && this.report(selection.points));
+      node.on("plotly_deselect", () => this.report([]));
     }
   }
 
@@ -178,7 +206,7 @@ class LiveChart {
     const { layout, revision } = this.figure;
     return {
       ...structuredClone(layout),
-      template: makeTemplate(this.palette, Boolean(layout.title?.text)),
+      template: makeTemplate(this.palette, Boolean(layout.title?.text), this.data.lasso),
       uirevision: revision,
       autosize: true,
     };
@@ -188,17 +216,53 @@ class LiveChart {
     if (!this.node?.clientWidth) return;
     if (this.needsDraw) {
       this.draw(); // it became visible only now
-    } else if (this.config && this.node.clientWidth !== this.width) {
-      this.width = this.node.clientWidth;
+    } else if (this.config && sizeOf(this.node) !== this.size) {
+      this.size = sizeOf(this.node);
       window.Plotly.Plots.resize(this.node);
     }
   }
 
+  note(point) {
+    this.spatialPoint = point?.fullData?.scene ? point : null;
+  }
+
+  click(point) {
+    if (this.data.selectable) this.send("clicked", describePoint(point));
+  }
+
+  // In space Plotly calls a press a click, even one that goes on to turn the scene, and overlooks
+  // what is pressed and released between two of its frames.
+  clickInSpace({ target, clientX, clientY }) {
+    const [x, y] = this.pressedAt;
+    const isStill = Math.hypot(clientX - x, clientY - y) <= STILL;
+    const isOnScene = target.closest(".gl-container");
+    if (this.spatialPoint && isStill && isOnScene) this.click(this.spatialPoint);
+  }
+
+  press({ clientX, clientY }) {
+    clearTimeout(this.releaseTimer);
+    this.pressed = true;
+    this.pressedAt = [clientX, clientY];
+    this.reported = null;
+  }
+
+  // Plotly tells of one outline several times: once drawn, and when a drawing takes it over.
+  report(points) {
+    if (!this.data.lasso) return;
+    const selected = points.map((point) => point.customdata).filter((data) => data != null);
+    const text = JSON.stringify(selected);
+    if (text === this.reported) return;
+    this.reported = text;
+    this.send("selected", selected);
+  }
+
   release() {
     if (!this.pressed) return;
-    this.pressed = false;
-    // After Plotly's own handlers of the same event.
-    setTimeout(() => this.draw());
+    clearTimeout(this.releaseTimer);
+    this.releaseTimer = setTimeout(() => {
+      this.pressed = false;
+      this.draw();
+    }, SETTLING_MS);
   }
 
   fail(error) {
@@ -289,6 +353,28 @@ function describePoint({ curveNumber, pointNumber, pointIndex, customdata, x, y 
   };
 }
 
+// --- text and size ------------------------------------------------------------------------------
+
+function makeElement(kind, className) {
+  const element = document.createElement(kind);
+  element.className = className;
+  return element;
+}
+
+// Nodes of a text in which <sub>...</sub> is the only markup.
+function withSubscripts(text) {
+  return text.split(/<sub>(.*?)<\/sub>/).map((part, index) => {
+    if (index % 2 === 0) return part;
+    const sub = document.createElement("sub");
+    sub.textContent = part;
+    return sub;
+  });
+}
+
+function sizeOf({ clientWidth, clientHeight }) {
+  return `${clientWidth} x ${clientHeight}`;
+}
+
 // --- looks --------------------------------------------------------------------------------------
 
 function readPalette(node) {
@@ -310,7 +396,7 @@ function readPalette(node) {
   };
 }
 
-function makeTemplate(palette, hasTitle) {
+function makeTemplate(palette, hasTitle, lasso) {
   const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
   const colourBar = {
     outlinewidth: 0,
@@ -328,6 +414,13 @@ function makeTemplate(palette, hasTitle) {
     tickcolor: palette.line,
     tickfont: { color: palette.muted },
     title: { font: { color: palette.muted, size: 13 }, standoff: 8 },
+  };
+  const spatialAxis = {
+    color: palette.muted,
+    gridcolor: palette.line,
+    zerolinecolor: palette.line,
+    showbackground: false,
+    showspikes: false,
   };
   return {
     layout: {
@@ -354,6 +447,10 @@ function makeTemplate(palette, hasTitle) {
       margin: { l: 12, r: 16, t: hasTitle ? 60 : 32, b: 12 },
       xaxis: { ...axis, showgrid: false, showline: true, ticks: "outside", ticklen: 4 },
       yaxis: axis,
+      scene: { xaxis: spatialAxis, yaxis: spatialAxis, zaxis: spatialAxis },
+      ...(lasso && { dragmode: "lasso" }),
+      // Plotly's own contrasts with a background, of which there is none.
+      newselection: { line: { color: palette.accent, width: 2, dash: "dot" } },
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" },
       shapedefaults: { line: { color: palette.muted, width: 1 } },
       annotationdefaults: { font: { color: palette.muted }, arrowcolor: palette.muted },
@@ -366,6 +463,7 @@ function makeTemplate(palette, hasTitle) {
         bgcolor: "rgba(0,0,0,0)",
         color: palette.muted,
         activecolor: palette.accent,
+        remove: lasso ? [] : ["select2d", "lasso2d"],
       },
     },
     data: { heatmap: mapped, contour: mapped, histogram2d: mapped },
@@ -397,7 +495,7 @@ function makeConfig(Plotly, chart) {
     displaylogo: false,
     displayModeBar: "hover",
     showTips: false,
-    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
+    modeBarButtonsToRemove: ["toImage", "autoScale2d"],
     modeBarButtonsToAdd: [
       button("png", Plotly.Icons.camera),
       button("svg", Plotly.Icons.disk),

@@ -1,0 +1,57 @@
+"""The images of the moment that the Play page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from adadfq_core.inspection.sample_table import sample_table, sheet_columns
+from adadfq_core.settings import RunSettings
+from app.components.gallery import GalleryTiles, gallery, make_sprite
+from app.panels.tiles import LEGEND, tiles_of
+from app.run_view import Frame
+
+TILE_WIDTH = 96
+_DRAWN = "images_drawn"
+
+
+def images_panel(run_id: str, frame: Frame, classes: Sequence[str]) -> int | None:
+    """Draw the images; returns the place of one that was clicked."""
+    if frame.images is None:
+        return None
+    real = not frame.settings.has_generator
+    st.markdown("##### Real images in place of G's" if real else "##### Generated images")
+    result = gallery(
+        _tiles((run_id, frame.images_iteration), frame.images, frame.settings, classes),
+        key="images",
+        selected=None,
+        alt="The images of the moment",
+        tile_width=TILE_WIDTH,
+    )
+    st.caption(
+        f"The batch of iteration {frame.images_iteration}; click an image to inspect it. {LEGEND} "
+        + (
+            "Q learns from one half of the real images, the other half measures it."
+            if real
+            else "Training uses these images only; real ones serve the accuracy and the map."
+        )
+    )
+    return result.clicked
+
+
+def _tiles(
+    moment: tuple[str, int],
+    images: dict[str, np.ndarray],
+    settings: RunSettings,
+    classes: Sequence[str],
+) -> GalleryTiles:
+    """The sheet's images; kept until another moment is shown."""
+    asked = (moment, settings.lambda_l, settings.lambda_u)
+    drawn: tuple[object, GalleryTiles] | None = st.session_state.get(_DRAWN)
+    if drawn is None or drawn[0] != asked:
+        rows = sample_table([sheet_columns(moment[1], images, settings)], classes)
+        drawn = (asked, tiles_of(rows, classes, make_sprite(images["pixels"])))
+        st.session_state[_DRAWN] = drawn
+    return drawn[1]

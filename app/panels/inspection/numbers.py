@@ -1,0 +1,126 @@
+"""Numbers under the picture: how like real images the samples are, for P and for Q."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from adadfq_core.inspection.fidelity import Fidelity
+from adadfq_core.inspection.replies import FidelityReply, LayersReply
+from adadfq_core.inspection.requests import FidelityRequest, LayersRequest, SampleRange
+from app.charts.layers import mismatch_figure, ranges_figure
+from app.components.live_chart import live_chart
+from app.panels.inspection.service import when_answered
+from app.panels.inspection.state import Inspected
+
+MOST_SAMPLES = 1000
+
+
+def numbers_panel(held: Inspected, first: int, last: int) -> None:
+    """Draw all numbers for the samples of iterations `first` to `last`."""
+    through = st.segmented_control(
+        "Features of",
+        ("P", "Q"),
+        default="P",
+        required=True,
+        key="numbers_network",
+        help="Whose penultimate layer tells how alike two images are.",
+    )
+    moment = None if through != "Q" else held.checkpoint(held.info.iteration)
+    samples = SampleRange(first, last, MOST_SAMPLES)
+    st.caption(
+        f"Up to {MOST_SAMPLES:,} samples of iterations {first} to {last}, evenly spread; the "
+        "sidebar's range of iterations chooses them, its other filters do not."
+    )
+    when_answered(
+        FidelityRequest(held.root, held.info.run_id, samples, moment),
+        "fidelity",
+        FidelityReply,
+        lambda reply: _fidelity_view(reply, held.classes),
+    )
+    when_answered(
+        LayersRequest(held.root, held.info.run_id, samples, held.checkpoint(held.info.iteration)),
+        "layers",
+        LayersReply,
+        lambda reply: _layers_view(reply, held.info.run_id),
+    )
+
+
+def summary_table(found: Fidelity) -> pd.DataFrame:
+    """The numbers over all classes, each with what it says."""
+    near = found.neighbourhoods
+    expected = near.expected_coverage
+    aim = "" if expected is None else f"; {expected:.2f} expected of equal distributions"
+    rows = (
+        ("Fréchet distance of features", found.frechet, "0 for equal means and covariances"),
+        ("density", near.density, "around 1 for equal distributions"),
+        ("coverage", near.coverage, f"share of real neighbourhoods that are reached{aim}"),
+        ("precision", near.precision, "share of samples near a real image"),
+        ("recall", near.recall, "share of real images near a sample"),
+    )
+    return pd.DataFrame(
+        [(name, "–" if value is None else f"{value:.3f}", about) for name, value, about in rows],
+        columns=["number", "value", "what it says"],
+    )
+
+
+def classes_table(found: Fidelity, classes: Sequence[str]) -> pd.DataFrame:
+    """Mean and spread of each class' features, synthetic against real."""
+    return pd.DataFrame(
+        {
+            "class": [classes[row.label] for row in found.classes],
+            "synthetic": [row.synthetic for row in found.classes],
+            "real": [row.real for row in found.classes],
+            "shift of the mean (real spreads)": [row.shift for row in found.classes],
+            "spread ÷ real spread": [row.spread_ratio for row in found.classes],
+            "note": [row.reason for row in found.classes],
+        }
+    )
+
+
+def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
+    found = reply.fidelity
+    st.markdown(f"##### {found.synthetic:,} samples against {found.real:,} real images")
+    left, right = st.columns(2)
+    left.dataframe(summary_table(found), hide_index=True, width="stretch")
+    right.dataframe(
+        classes_table(found, classes),
+        hide_index=True,
+        width="stretch",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.2f")
+            for name in ("shift of the mean (real spreads)", "spread ÷ real spread")
+        },
+    )
+    for note in (*found.notes, *reply.notices):
+        st.caption(note)
+
+
+def _layers_view(reply: LayersReply, run_id: str) -> None:
+    for notice in reply.notices:
+        st.caption(notice)
+    left, right = st.columns(2)
+    if reply.synthetic is not None:
+        with left:
+            st.markdown("##### BatchNorm statistics: which layer the generator fails")
+            figure = mismatch_figure(reply.synthetic, reply.real)
+            live_chart(
+                figure,
+                key="mismatch",
+                revision=run_id,
+                height=int(figure.layout.height or 400),
+                alt="L_BNS layer by layer",
+            )
+    if reply.sites is not None:
+        with right:
+            st.markdown(f"##### Activation ranges, in Q of iteration {reply.checkpoint}")
+            figure = ranges_figure(reply.sites)
+            live_chart(
+                figure,
+                key="ranges",
+                revision=run_id,
+                height=int(figure.layout.height or 400),
+                alt="Activation ranges layer by layer",
+            )

@@ -1,0 +1,156 @@
+"""The map: where P or Q puts the samples among real images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from adadfq_core.embedding.settings import ProjectionSettings
+from adadfq_core.inspection.replies import MapReply
+from adadfq_core.inspection.requests import MOST_REAL, MapRequest, SampleRange
+from app.charts.sample_map import COLOURINGS, RealPoints, sample_map_figure
+from app.components.live_chart import LiveChartResult, live_chart
+from app.panels.inspection.service import when_answered
+from app.panels.inspection.state import Inspected, choose, keys
+
+MOST_SAMPLES = 2000
+_METHODS = {"UMAP": "umap", "PCA (at once)": "pca"}
+
+
+def _projection() -> tuple[ProjectionSettings, int, str | None]:
+    """The chosen projection, how many real images, and through whose features."""
+    fields = ProjectionSettings.model_fields
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    through = row.segmented_control(
+        "Features of",
+        ("P", "Q"),
+        default="P",
+        required=True,
+        key="map_network",
+        help="Whose penultimate layer places the images.",
+    )
+    method = row.segmented_control(
+        "Method",
+        list(_METHODS),
+        default="UMAP",
+        required=True,
+        key="map_method",
+        help=fields["method"].description,
+    )
+    space = row.segmented_control(
+        "Coordinates",
+        (2, 3),
+        default=2,
+        required=True,
+        key="map_coordinates",
+        help="A flat map or one in space.",
+    )
+    with row.popover("Parameters"):
+        neighbours = st.slider(
+            "n_neighbors", 2, 200, 15, key="map_neighbours", help=fields["n_neighbors"].description
+        )
+        distance = st.slider(
+            "min_dist",
+            0.0,
+            0.99,
+            0.1,
+            0.01,
+            key="map_distance",
+            help=fields["min_dist"].description,
+        )
+        metric = st.selectbox(
+            "metric",
+            ("euclidean", "cosine", "manhattan"),
+            key="map_metric",
+            help=fields["metric"].description,
+        )
+        real = st.slider(
+            "real images",
+            200,
+            MOST_REAL,
+            2000,
+            100,
+            key="map_real",
+            help="The map is fitted on them once and kept; samples are placed on it.",
+        )
+    settings = ProjectionSettings(
+        method=_METHODS[method],
+        n_components=space,
+        n_neighbors=neighbours,
+        min_dist=distance,
+        metric=metric,
+    )
+    return settings, real, through
+
+
+def map_panel(held: Inspected, rows: pd.DataFrame, first: int, last: int) -> None:
+    """Draw the map of the samples of iterations `first` to `last` that are among `rows`."""
+    projection, real, through = _projection()
+    moment = held.checkpoint(held.info.iteration) if through == "Q" else None
+    request = MapRequest(
+        held.root,
+        held.info.run_id,
+        SampleRange(first, last, MOST_SAMPLES),
+        moment,
+        projection,
+        real,
+    )
+    when_answered(request, "map", MapReply, lambda reply: _map_view(reply, held, rows))
+
+
+def placed_rows(reply: MapReply, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Those of `rows` that the map has a finite place for, and their positions `(n, k)`."""
+    places = {tuple(key): index for index, key in enumerate(reply.keys.tolist())}
+    found = np.array([places.get(key, -1) for key in keys(rows)], dtype=np.int64)
+    there = found >= 0
+    there[there] = np.isfinite(reply.positions[found[there]]).all(axis=1)
+    return rows[there], reply.positions[found[there]]
+
+
+def _map_view(reply: MapReply, held: Inspected, rows: pd.DataFrame) -> None:
+    colouring = st.segmented_control(
+        "Colour",
+        COLOURINGS,
+        default="class",
+        required=True,
+        key="map_colour",
+        help="What the colours of the samples tell.",
+    )
+    shown, positions = placed_rows(reply, rows)
+    flat = reply.real_positions.shape[1] == 2
+    figure = sample_map_figure(
+        shown,
+        positions,
+        RealPoints(reply.real_positions, reply.real_labels),
+        held.classes,
+        colouring,
+        "UMAP" if reply.method == "umap" else "PCA",
+    )
+    result = live_chart(
+        figure,
+        key="sample_map",
+        revision=f"{held.info.run_id}-{reply.method}-{flat}",
+        height=560,
+        alt="Samples among real images",
+        selectable=True,
+        lasso=flat,
+    )
+    for notice in reply.notices:
+        st.caption(notice)
+    st.caption(
+        f"{len(shown):,} samples of the filters among {len(reply.real_labels):,} real images. "
+        + ("Draw round samples to see only them in the gallery." if flat else "")
+    )
+    _act_on(result, held)
+
+
+def _act_on(result: LiveChartResult, held: Inspected) -> None:
+    """Follow a click or an outline; the rest of the page is drawn already, so draw it again."""
+    if result.clicked is not None and result.clicked["customdata"] is not None:
+        iteration, place = result.clicked["customdata"]
+        choose(held.info.run_id, (iteration, place))
+        st.rerun()
+    if result.selected is not None:
+        held.lasso = frozenset((i, place) for i, place in result.selected) or None
+        st.rerun()

@@ -1,0 +1,44 @@
+"""Samples as tiles of a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from adadfq_core.inspection.sample_table import REGIONS
+from app.charts.style import OVER_COLOUR, P_COLOUR, Q_COLOUR, UNDER_COLOUR
+from app.components.gallery import GalleryTiles, Sprite
+
+LEGEND = (
+    "Below each image: the class asked of G and its adaptability, 1 for a sharp disagreement of P "
+    "and Q, 0 where they agree. The mark above it: under (red), inside (teal) or over (blue) the "
+    "margin."
+)
+
+_COLOURS = dict(zip(REGIONS, (UNDER_COLOUR, Q_COLOUR, OVER_COLOUR), strict=True))
+
+
+def tiles_of(rows: pd.DataFrame, classes: Sequence[str], sprite: Sprite) -> GalleryTiles:
+    """One tile for each of `rows` (see `inspection.sample_table`), its id the place among them.
+
+    Args:
+        sprite: the images of `rows`, in their order.
+    """
+
+    def name(index: int) -> str:
+        return classes[index] if index >= 0 else "nothing finite"
+
+    regions = rows["region"].astype(object).tolist()
+    numbers = rows[["class_index", "p_class", "q_class", "iteration", "place"]].to_numpy().tolist()
+    values = zip(numbers, rows["h_prime"].tolist(), regions, strict=True)
+    captions, colours, titles = [], [], []
+    for (asked, p, q, iteration, place), h_prime, region in values:
+        captions.append(f"{name(asked)}\n{1 - h_prime:.2f}")
+        colours.append(_COLOURS.get(region, P_COLOUR))
+        titles.append(
+            f"asked: {name(asked)}; P says {name(p)}, Q says {name(q)}\n"
+            f"H' {h_prime:.3f}, {region}; adaptability {1 - h_prime:.3f}\n"
+            f"iteration {iteration}, image {place + 1}"
+        )
+    return GalleryTiles(sprite, range(len(rows)), captions, colours, titles)
