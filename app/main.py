@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from pathlib import Path
 
@@ -15,20 +14,15 @@ from app.look import apply_look
 
 
 @st.cache_resource(show_spinner=False)
-def _set_imported_modules_aside() -> None:
-    """Keep the garbage collector off what is imported once and stays.
+def _leave_the_cores_to_training() -> None:
+    """What a page computes itself is small: more threads would only wait for those of training."""
+    import torch
 
-    Streamlit collects all garbage after every run of a script, and here looking through torch and
-    its like takes longer than all the rest of a refresh.
-    """
-    from app.panels import run_charts  # noqa: F401
-
-    gc.collect()
-    gc.freeze()
+    torch.set_num_threads(1)
 
 
 st.set_page_config(page_title="AdaDFQ Playground", page_icon="◑", layout="wide")
-_set_imported_modules_aside()
+_leave_the_cores_to_training()
 apply_look()
 st.navigation(
     [

@@ -6,8 +6,11 @@ import os
 
 from adadfq_core.runs import RunInfo, RunStatus
 
-# Until the first point is there nothing else is to be seen, and nothing trains yet.
-AT_START = 0.3
+# Until the first point is there nothing else is to be seen, and nothing trains yet; and who has
+# pressed a button waits for what it does.
+EAGER = 0.3
+EAGER_FOR = 2.0
+"""Seconds after a press for which a page is drawn so often."""
 LIVELY = 1.0
 # Where training has every core, each redrawing holds it up for as long as that takes.
 BESIDE_TRAINING = 2.5
@@ -15,15 +18,18 @@ BESIDE_TRAINING = 2.5
 SLOW = 200
 
 
-def refresh_seconds(info: RunInfo, has_points: bool, cores: int | None = None) -> float:
+def refresh_seconds(
+    info: RunInfo, has_points: bool, *, eager: bool, cores: int | None = None
+) -> float:
     """Seconds between two drawings of an active run's page.
 
     Args:
         has_points: whether the page has any iteration to show.
+        eager: whether a button was pressed less than `EAGER_FOR` ago.
         cores: of this machine; `None` asks the system.
     """
-    if not has_points:
-        return AT_START
+    if eager or not has_points:
+        return EAGER
     cores = cores or os.cpu_count() or 1
     settings = info.settings
     waits = info.status == RunStatus.PAUSED or settings.slow_motion >= SLOW

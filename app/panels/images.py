@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from adadfq_core.inspection.sample_table import sample_table, sheet_columns
+from adadfq_core.inspection.sample_table import REGIONS
 from adadfq_core.settings import RunSettings
 from app.components.gallery import GalleryTiles, gallery, make_sprite
 from app.panels.tiles import LEGEND, tiles_of
@@ -51,7 +51,25 @@ def _tiles(
     asked = (moment, settings.lambda_l, settings.lambda_u)
     drawn: tuple[object, GalleryTiles] | None = st.session_state.get(_DRAWN)
     if drawn is None or drawn[0] != asked:
-        rows = sample_table([sheet_columns(moment[1], images, settings)], classes)
+        rows = _rows(moment[1], images, settings)
         drawn = (asked, tiles_of(rows, classes, make_sprite(images["pixels"])))
         st.session_state[_DRAWN] = drawn
     return drawn[1]
+
+
+def _rows(
+    iteration: int, images: dict[str, np.ndarray], settings: RunSettings
+) -> dict[str, np.ndarray]:
+    """What `tiles_of` needs, without the losses that the table of samples computes as well."""
+    h_prime = images["h_prime"]
+    under, over = h_prime < settings.lambda_l, h_prime > settings.lambda_u
+    count = len(h_prime)
+    return {
+        "class_index": images["labels"],
+        "p_class": images["p_logits"].argmax(1),
+        "q_class": images["q_logits"].argmax(1),
+        "iteration": np.full(count, iteration),
+        "place": np.arange(count),
+        "h_prime": h_prime,
+        "region": np.select([under, over], [REGIONS[0], REGIONS[2]], REGIONS[1]),
+    }

@@ -44,8 +44,9 @@ def accuracy_title(data: dict[str, Any] | None) -> str:
 
 def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Q's accuracy against P's, and that of the run to compare with."""
-    st.markdown(f"##### {accuracy_title(view.network['data'])}")
+    title = accuracy_title(view.network["data"])
     if view.network["data"] is None:
+        st.markdown(f"##### {title}")
         return
     figure = accuracy_figure(
         *view.top1_q(),
@@ -84,10 +85,6 @@ def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | N
     """
     if frame.images is None:
         return None
-    st.markdown(
-        f"##### The margin: samples of iteration {frame.images_iteration} :small[:gray[· click one "
-        "to inspect it]]"
-    )
     settings = frame.settings
     samples = {**frame.images, "push": pushes(frame.images, settings)}
     figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
@@ -95,7 +92,8 @@ def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | N
         figure,
         key="margin_picture",
         revision=view.run_id,
-        height=380,
+        title=f"The margin: samples of iteration {frame.images_iteration}, click one to inspect it",
+        height=408,
         alt="Samples on the H' axis between the boundaries of the margin",
         selectable=True,
     ).clicked
@@ -104,7 +102,6 @@ def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | N
 
 def value_panel(view: RunView, frame: Frame) -> None:
     """The game's value over the run with the half moves that were measured."""
-    st.markdown("##### The game's value and who pulls it where")
     figure = game_value_figure(
         view.steps["iteration"],
         view.steps["h_prime_mean"],
@@ -113,7 +110,14 @@ def value_panel(view: RunView, frame: Frame) -> None:
         view.changes,
     )
     mark_moment(figure, frame.past)
-    live_chart(figure, key="game_value", revision=view.run_id, alt="The game's value over the run")
+    live_chart(
+        figure,
+        key="game_value",
+        revision=view.run_id,
+        title="The game's value and who pulls it where",
+        height=388,
+        alt="The game's value over the run",
+    )
 
 
 def histogram_panel(
@@ -123,7 +127,6 @@ def histogram_panel(
 
     Returns the ends of a bar that was clicked.
     """
-    st.markdown(f"##### H' of the latest {len(frame.h_prime)} samples")
     figure = margin_figure(
         frame.h_prime,
         frame.settings.lambda_l,
@@ -134,6 +137,8 @@ def histogram_panel(
         figure,
         key="margin",
         revision=view.run_id,
+        title=f"H' of the latest {len(frame.h_prime)} samples",
+        height=348,
         alt="Histogram of H' with margin",
         selectable=True,
     ).clicked
@@ -142,7 +147,6 @@ def histogram_panel(
 
 def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Mean and quantiles of H' over the run, and the share of samples inside the margin."""
-    st.markdown("##### H' over the run")
     figure = h_prime_bands_figure(
         _bins(view),
         view.info.settings.iterations,
@@ -150,7 +154,14 @@ def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
         beside and (beside.info.preset, _bins(beside)),
     )
     mark_moment(figure, frame.past)
-    live_chart(figure, key="bands", revision=view.run_id, height=360, alt="Bands of H'")
+    live_chart(
+        figure,
+        key="bands",
+        revision=view.run_id,
+        title="H' over the run",
+        height=388,
+        alt="Bands of H'",
+    )
 
 
 def _bins(view: RunView) -> HPrimeBins:
@@ -227,20 +238,25 @@ def players_panel(view: RunView, beside: RunView | None) -> None:
         (right, "Learning rates", learning_rates_figure, "learning_rates"),
     ):
         with column:
-            st.markdown(f"##### {title}")
             figure = make(view.steps, view.changes, other)
-            live_chart(figure, key=key, revision=view.run_id, height=260, alt=title)
+            live_chart(figure, key=key, revision=view.run_id, title=title, height=288, alt=title)
     _tell_of_other_losses(view, beside)
 
 
 def map_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
     """Synthetic features among real ones."""
-    st.markdown("##### UMAP of P's features: synthetic against real")
     # A new map comes once in a hundred iterations or so, and its thousands of colours are slow.
     if view.map_figure is None or not _same_map(view.map_figure[0], frame):
         view.map_figure = (frame, embedding_figure(frame.real, frame.synthetic, classes))
     figure = view.map_figure[1]
-    live_chart(figure, key="embedding", revision=view.run_id, alt="UMAP of features")
+    live_chart(
+        figure,
+        key="embedding",
+        revision=view.run_id,
+        title="UMAP of P's features: synthetic against real",
+        height=388,
+        alt="UMAP of features",
+    )
 
 
 def _same_map(one: Frame, other: Frame) -> bool:

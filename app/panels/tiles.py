@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from adadfq_core.inspection.sample_table import REGIONS
@@ -19,21 +20,28 @@ LEGEND = (
 _COLOURS = dict(zip(REGIONS, (UNDER_COLOUR, Q_COLOUR, OVER_COLOUR), strict=True))
 
 
-def tiles_of(rows: pd.DataFrame, classes: Sequence[str], sprite: Sprite) -> GalleryTiles:
-    """One tile for each of `rows` (see `inspection.sample_table`), its id the place among them.
+def tiles_of(
+    rows: Mapping[str, np.ndarray] | pd.DataFrame, classes: Sequence[str], sprite: Sprite
+) -> GalleryTiles:
+    """One tile for each of `rows`, its id the place among them.
 
     Args:
+        rows: "class_index", "p_class", "q_class", "iteration", "place", "h_prime" and "region" of
+            each sample (see `inspection.sample_table`).
         sprite: the images of `rows`, in their order.
     """
 
     def name(index: int) -> str:
         return classes[index] if index >= 0 else "nothing finite"
 
-    regions = rows["region"].astype(object).tolist()
-    numbers = rows[["class_index", "p_class", "q_class", "iteration", "place"]].to_numpy().tolist()
-    values = zip(numbers, rows["h_prime"].tolist(), regions, strict=True)
+    numbers = ("class_index", "p_class", "q_class", "iteration", "place", "h_prime")
+    values = zip(
+        *(rows[name].tolist() for name in numbers),
+        rows["region"].astype(object).tolist(),
+        strict=True,
+    )
     captions, colours, titles = [], [], []
-    for (asked, p, q, iteration, place), h_prime, region in values:
+    for asked, p, q, iteration, place, h_prime, region in values:
         captions.append(f"{name(asked)}\n{1 - h_prime:.2f}")
         colours.append(_COLOURS.get(region, P_COLOUR))
         titles.append(
@@ -41,4 +49,4 @@ def tiles_of(rows: pd.DataFrame, classes: Sequence[str], sprite: Sprite) -> Gall
             f"H' {h_prime:.3f}, {region}; adaptability {1 - h_prime:.3f}\n"
             f"iteration {iteration}, image {place + 1}"
         )
-    return GalleryTiles(sprite, range(len(rows)), captions, colours, titles)
+    return GalleryTiles(sprite, range(sprite.count), captions, colours, titles)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,18 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, WHAT_IFS
 from adadfq_core.runs import RunInfo, RunStatus
 from adadfq_core.settings import make_settings
+from app.pace import EAGER_FOR
 from app.panels import controls
 
 # The run that is looked at and one to compare it with.
 MOST_RUNS = 2
+_PRESSED = "pressed_at"
 _RESUMABLE = (RunStatus.STOPPED, RunStatus.LOST, RunStatus.FAILED)
+
+
+def lately_pressed() -> bool:
+    """Whether a button has asked something of a run that may not be done yet."""
+    return time.monotonic() - st.session_state.get(_PRESSED, -math.inf) < EAGER_FOR
 
 
 def attempt(action: Callable[[], object]) -> None:
@@ -25,6 +34,7 @@ def attempt(action: Callable[[], object]) -> None:
     try:
         action()
         st.session_state.pop("error", None)
+        st.session_state[_PRESSED] = time.monotonic()
     except (InputError, RunFailed) as error:
         st.session_state["error"] = str(error)
 

@@ -21,7 +21,7 @@ from app.panels.inspection.state import choose, open_inspection
 from app.panels.players import players_strip
 from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.status import status_strip, welcome
-from app.panels.transport import buttons
+from app.panels.transport import buttons, lately_pressed
 from app.run_view import Frame, RunView, newest
 
 BANDS, VALUE, MAP, LOSSES = "H' over the run", "Value of the game", "Map", "Losses"
@@ -161,7 +161,8 @@ def page() -> None:
     known_view = held_view(info.run_id)
     had_points = known_view is not None and known_view.has_points
     replays = playing(history_key(info.run_id))
-    pace = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points)
+    eager = lately_pressed()
+    pace = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points, eager=eager)
 
     @st.fragment(run_every=pace if active or replays else None)
     def live() -> None:
@@ -187,6 +188,7 @@ def page() -> None:
             view.info.status != shown_status
             or view.has_points != had_points
             or playing(history_key(view.run_id)) != replays
+            or lately_pressed() != eager
         ):
             # The buttons outside follow the run's state, the pace its first point and a replay.
             st.rerun()

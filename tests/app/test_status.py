@@ -11,7 +11,7 @@ from adadfq_core.presets import preset_settings
 from adadfq_core.runs import RunInfo, RunStatus
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.summary import Summary
-from app.pace import AT_START, BESIDE_TRAINING, LIVELY, refresh_seconds
+from app.pace import BESIDE_TRAINING, EAGER, LIVELY, refresh_seconds
 from app.panels.status import doing, figures, status_html
 
 
@@ -58,7 +58,7 @@ def test_the_bar_says_how_far_the_run_is_and_whether_it_broke(
 @pytest.mark.parametrize(
     ("changes", "has_points", "cores", "seconds"),
     [
-        ({}, False, 2, AT_START),
+        ({}, False, 2, EAGER),
         ({}, True, 2, BESIDE_TRAINING),
         ({}, True, 3, LIVELY),
         ({"status": RunStatus.PAUSED}, True, 2, LIVELY),
@@ -69,4 +69,6 @@ def test_the_bar_says_how_far_the_run_is_and_whether_it_broke(
 def test_a_page_is_drawn_less_often_where_training_has_every_core(
     info: RunInfo, changes: dict[str, object], has_points: bool, cores: int, seconds: float
 ) -> None:
-    assert refresh_seconds(replace(info, **changes), has_points, cores) == seconds
+    run = replace(info, **changes)
+    assert refresh_seconds(run, has_points, eager=False, cores=cores) == seconds
+    assert refresh_seconds(run, has_points, eager=True, cores=cores) == EAGER

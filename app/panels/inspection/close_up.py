@@ -60,20 +60,20 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
         return
     numbers.dataframe(facts(sample), hide_index=True, width="stretch")
     revision = f"{held.info.run_id}-{iteration}-{place}"
-    st.markdown("###### The five likeliest classes of P and of Q")
     live_chart(
         top_figure(sample, held.classes),
         key="close_up_top",
         revision=revision,
-        height=260,
+        title="The five likeliest classes of P and of Q",
+        height=288,
         alt="Likeliest classes of P and Q",
     )
-    st.markdown("###### Where both disagree, softmax(p − q), and agree, softmax(p + q)")
     live_chart(
         distributions_figure(sample, held.classes),
         key="close_up_distributions",
         revision=revision,
-        height=260,
+        title="Where both disagree, softmax(p − q), and agree, softmax(p + q)",
+        height=288,
         alt="Disagreement and agreement distribution over the classes",
     )
     when_answered(

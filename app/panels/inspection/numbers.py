@@ -16,6 +16,7 @@ from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected
 
 MOST_SAMPLES = 1000
+TITLE_HEIGHT = 28
 
 
 def numbers_panel(held: Inspected, first: int, last: int) -> None:
@@ -104,23 +105,23 @@ def _layers_view(reply: LayersReply, run_id: str) -> None:
     left, right = st.columns(2)
     if reply.synthetic is not None:
         with left:
-            st.markdown("##### BatchNorm statistics: which layer the generator fails")
             figure = mismatch_figure(reply.synthetic, reply.real)
             live_chart(
                 figure,
                 key="mismatch",
                 revision=run_id,
-                height=int(figure.layout.height or 400),
+                title="BatchNorm statistics: which layer the generator fails",
+                height=int(figure.layout.height or 400) + TITLE_HEIGHT,
                 alt="L_BNS layer by layer",
             )
     if reply.sites is not None:
         with right:
-            st.markdown(f"##### Activation ranges, in Q of iteration {reply.checkpoint}")
             figure = ranges_figure(reply.sites)
             live_chart(
                 figure,
                 key="ranges",
                 revision=run_id,
-                height=int(figure.layout.height or 400),
+                title=f"Activation ranges, in Q of iteration {reply.checkpoint}",
+                height=int(figure.layout.height or 400) + TITLE_HEIGHT,
                 alt="Activation ranges layer by layer",
             )
