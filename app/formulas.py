@@ -1,4 +1,8 @@
-"""What each player minimises, as LaTeX with the numbers of the moment put in (DESIGN's symbols)."""
+"""What each player minimises: LaTeX in DESIGN's symbols, and the same with the moment's numbers.
+
+The numbers are plain text: they change with every refresh, and LaTeX takes a browser longer to set
+than all else that it does then.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from collections.abc import Mapping
 
 from adadfq_core.settings import RunSettings
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def _number(value: float) -> str:
     """Three significant digits, without an exponent where the number is of everyday size."""
@@ -14,13 +20,13 @@ def _number(value: float) -> str:
         return "0"
     if 1e-3 <= abs(value) < 1e4:
         decimals = 2 - math.floor(math.log10(abs(value)))
-        return f"{value:.{max(decimals, 0)}f}"
+        return f"{value:.{max(decimals, 0)}f}".replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}".replace("-", "−")
 
 
 def generator_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[str, ...]:
-    """`L_G` in symbols, and with the values of `step` (as the run's log names them).
+    """`L_G` in symbols, and with the values of `step` (as the run's log names them) as text.
 
     Nothing where there is no generator.
     """
@@ -31,16 +37,16 @@ def generator_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[st
         entropy = step["loss_g"] - settings.gamma * step["loss_bns"]
         return (
             r"L_G = \mathrm{CE}(\mathrm{softmax}(p), y) + \gamma L_{BNS}",
-            rf"{total} = {_number(entropy)} + {_number(settings.gamma)} \cdot {bns}",
+            f"{_number(entropy)} + {_number(settings.gamma)} · {bns} = {total}",
         )
     symbols = (
         r"L_G = L_{margin} + \beta\,(\alpha_{ds} L_{ds} + \alpha_{as} L_{as}) + \gamma L_{BNS}"
     )
     numbers = (
-        rf"{total} = {_number(step['loss_margin'])} + {_number(settings.beta)}\,("
-        rf"{_number(settings.alpha_ds)} \cdot {_number(step['loss_ds'])} + "
-        rf"{_number(settings.alpha_as)} \cdot {_number(step['loss_as'])}) + "
-        rf"{_number(settings.gamma)} \cdot {bns}"
+        f"{_number(step['loss_margin'])} + {_number(settings.beta)} ("
+        f"{_number(settings.alpha_ds)} · {_number(step['loss_ds'])} + "
+        f"{_number(settings.alpha_as)} · {_number(step['loss_as'])}) + "
+        f"{_number(settings.gamma)} · {bns} = {total}"
     )
     return symbols, numbers
 
@@ -55,10 +61,10 @@ def quantized_loss(step: Mapping[str, float], settings: RunSettings) -> tuple[st
         )
     else:
         symbols = r"L_Q = -T^2\, \overline{H(\mathrm{softmax}((p - q)/T))}"
-    return symbols, rf"L_Q = {_number(step['loss_q'])},\quad T = {temperature}"
+    return symbols, f"{_number(step['loss_q'])} with T = {temperature}"
 
 
-def game_value(step: Mapping[str, float], settings: RunSettings) -> str:
-    """The game's value, which G raises or lowers into the margin and Q raises."""
+def game_value(step: Mapping[str, float], settings: RunSettings) -> tuple[str, str]:
+    """The game's value, which G raises or lowers into the margin and Q raises, and its number."""
     players = r"\theta_g, \theta_q" if settings.has_generator else r"\theta_q"
-    return rf"H({players}) = \overline{{H'}} = {_number(step['h_prime_mean'])}"
+    return rf"H({players}) = \overline{{H'}}", _number(step["h_prime_mean"])

@@ -13,7 +13,7 @@ EAGER_FOR = 2.0
 """Seconds after a press for which a page is drawn so often."""
 LIVELY = 1.0
 # Where training has every core, each redrawing holds it up for as long as that takes.
-BESIDE_TRAINING = 2.5
+BESIDE_TRAINING = 4.0
 # Of this many milliseconds between two iterations most is waiting, during which cores are free.
 SLOW = 200
 

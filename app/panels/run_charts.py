@@ -56,7 +56,14 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
         beside and (beside.info.preset, *beside.top1_q()),
     )
     mark_moment(figure, frame.past)
-    live_chart(figure, key="accuracy", revision=view.run_id, height=380, alt="Top-1 of Q against P")
+    live_chart(
+        figure,
+        key="accuracy",
+        revision=view.run_id,
+        title=title,
+        height=408,
+        alt="Top-1 of Q against P",
+    )
 
 
 def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:

@@ -22,10 +22,10 @@ STEP = {
         (0, "0"),
         (0.5, "0.500"),
         (2.0, "2.00"),
-        (-57.123, "-57.1"),
+        (-57.123, "−57.1"),
         (1234.5, "1234"),
-        (0.000123, r"1.2 \cdot 10^{-4}"),
-        (98765.0, r"9.9 \cdot 10^{4}"),
+        (-0.000123, "−1.2·10⁻⁴"),
+        (98765.0, "9.9·10⁴"),
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
@@ -36,24 +36,23 @@ def test_the_numbers_add_up_as_the_symbols_say() -> None:
     settings = make_settings({"beta": 1.0, "alpha_ds": 0.2, "alpha_as": 0.1, "gamma": 5.0})
     symbols, numbers = generator_loss(STEP, settings)
     assert r"L_{margin} + \beta" in symbols and r"\gamma L_{BNS}" in symbols
-    left, right = numbers.split(" = ")
-    python = right.replace(r"\,", "*").replace(r" \cdot ", "*")
-    assert eval(python) == pytest.approx(float(left))
+    terms, total = numbers.split(" = ")
+    assert eval(terms.replace(" · ", "*").replace(" (", "*(")) == pytest.approx(float(total))
 
 
 def test_each_method_shows_its_own_losses() -> None:
     gdfq = make_settings({"method": "gdfq", "gamma": 5.0})
     symbols, numbers = generator_loss(STEP, gdfq)
     assert "CE" in symbols and "margin" not in symbols
-    assert numbers == r"0.920 = 0.720 + 5.00 \cdot 0.0400"
+    assert numbers == "0.720 + 5.00 · 0.0400 = 0.920"
     assert "KL" in quantized_loss(STEP, gdfq)[0]
     game = quantized_loss(STEP, make_settings({}))
-    assert "KL" not in game[0] and game[1] == r"L_Q = -57.1,\quad T = 20.0"
-    assert game_value(STEP, gdfq).startswith(r"H(\theta_g, \theta_q)")
+    assert "KL" not in game[0] and game[1] == "−57.1 with T = 20.0"
+    assert game_value(STEP, gdfq) == (r"H(\theta_g, \theta_q) = \overline{H'}", "0.500")
 
 
 def test_without_a_generator_nothing_is_said_of_it() -> None:
     real = make_settings({"method": "real"})
     assert generator_loss({**STEP, "loss_g": 0.0, "loss_bns": 0.0}, real) == ()
     assert quantized_loss(STEP, real) == quantized_loss(STEP, make_settings({}))
-    assert game_value(STEP, real) == r"H(\theta_q) = \overline{H'} = 0.500"
+    assert game_value(STEP, real) == (r"H(\theta_q) = \overline{H'}", "0.500")
