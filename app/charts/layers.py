@@ -110,7 +110,7 @@ def mismatch_figure(
         traces,
         _rows_layout(
             ticks,
-            f"term of L<sub>BNS</sub> ({scale}); mean over layers {totals.mean():.3g}",
+            f"term of L<sub>BNS</sub> ({scale}),<br>mean over layers {totals.mean():.3g}",
             xaxis={"type": "log", "exponentformat": "power"} if log else {},
             barmode="group" if log else "stack",
             bargap=0.25,

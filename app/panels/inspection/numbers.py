@@ -74,8 +74,8 @@ def classes_table(found: Fidelity, classes: Sequence[str]) -> pd.DataFrame:
             "class": [classes[row.label] for row in found.classes],
             "synthetic": [row.synthetic for row in found.classes],
             "real": [row.real for row in found.classes],
-            "shift of the mean (real spreads)": [row.shift for row in found.classes],
-            "spread ÷ real spread": [row.spread_ratio for row in found.classes],
+            "shift (real spreads)": [row.shift for row in found.classes],
+            "spread ÷ real": [row.spread_ratio for row in found.classes],
             "note": [row.reason for row in found.classes],
         }
     )
@@ -84,7 +84,7 @@ def classes_table(found: Fidelity, classes: Sequence[str]) -> pd.DataFrame:
 def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
     found = reply.fidelity
     st.markdown(f"##### {found.synthetic:,} samples against {found.real:,} real images")
-    left, right = st.columns(2)
+    left, right = st.columns([4, 5])
     left.dataframe(summary_table(found), hide_index=True, width="stretch")
     right.dataframe(
         classes_table(found, classes),
@@ -92,7 +92,7 @@ def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
         width="stretch",
         column_config={
             name: st.column_config.NumberColumn(format="%.2f")
-            for name in ("shift of the mean (real spreads)", "spread ÷ real spread")
+            for name in ("shift (real spreads)", "spread ÷ real")
         },
     )
     for note in (*found.notes, *reply.notices):
