@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import streamlit as st
 
 from app.look import apply_look
+from app.session import keep_over_pages
 
 
 @st.cache_resource(show_spinner=False)
@@ -24,6 +25,7 @@ def _leave_the_cores_to_training() -> None:
 st.set_page_config(page_title="AdaDFQ Playground", page_icon="◑", layout="wide")
 _leave_the_cores_to_training()
 apply_look()
+keep_over_pages()
 st.navigation(
     [
         st.Page("views/play.py", title="Play", icon=":material/sports_esports:", default=True),

@@ -105,12 +105,6 @@ def _use_preset() -> None:
     use_base(preset_settings(st.session_state["preset"], kept), {})
 
 
-def keep_over_pages() -> None:
-    """Write every setting back: a widget that was not drawn loses its value."""
-    for name in (*CHOICES, *FIXED, *LIVE):
-        st.session_state[_key(name)] = st.session_state[_key(name)]
-
-
 def _speed(milliseconds: int) -> str:
     return f"{milliseconds} ms" if milliseconds else "none"
 

@@ -143,8 +143,6 @@ def page() -> None:
         # Attached to a run: the sliders take the values in force.
         controls.show_settings(runs.current_settings(root, info.run_id))
         st.session_state["shown_run"] = info.run_id
-    else:
-        controls.keep_over_pages()
     active = info is not None and info.active
     with st.sidebar:
         controls.settings_panel(root, info.run_id if info else None, active)

@@ -145,3 +145,22 @@ def test_classes_over_time_show_every_class_and_gaps(root: Path) -> None:
     (grid,) = [html.value for html in page.get("html") if '<div class="class-grid"' in html.value]
     assert all(f"<th>{name}</th>" in grid for name in CLASSES)
     assert grid.count("<img") == 5 and grid.count("none was stored by then") == 1
+
+
+def test_what_was_set_on_a_page_is_still_set_after_a_look_at_the_other(root: Path) -> None:
+    store_run(root, {10: sheet(6, 0)})
+    page = AppTest.from_file(MAIN, default_timeout=60).run()
+    page.slider(key="setting_lambda_u").set_value(0.6)
+    page.slider(key="setting_gamma").set_value(7.0)
+    page.selectbox(key="preset").select("paper-cifar").run()
+    page.slider(key="setting_lambda_u").set_value(0.55).run()
+    page.switch_page("views/inspect.py").run()
+    page.slider(key="filter_h_prime").set_range(0.2, 0.7).run()
+    page.switch_page("views/play.py").run()
+    assert not page.exception
+    assert page.selectbox(key="preset").value == "paper-cifar"
+    assert page.slider(key="setting_lambda_u").value == 0.55
+    page.run()
+    page.switch_page("views/inspect.py").run()
+    assert page.slider(key="filter_h_prime").value == (0.2, 0.7)
+    assert not page.exception

@@ -16,7 +16,7 @@ from app.panels.inspection.state import Inspected, SampleKey, choose, chosen, ke
 from app.panels.tiles import LEGEND, tiles_of
 
 PAGE_SIZES = (50, 100, 200, 500)
-_DRAWN = "gallery_drawn"
+_DRAWN = "drawn_gallery"
 
 
 def gallery_panel(held: Inspected, rows: pd.DataFrame) -> None:
