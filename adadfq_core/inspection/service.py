@@ -179,21 +179,35 @@ class InspectionService:
                 self._end()
 
     def _asked(self, job: _Job) -> tuple[State, int]:
-        """What the process makes of `job`, and its size in bytes."""
+        """What the process makes of `job`, and its size in bytes.
+
+        A process that ends without a word, though it had worked before, may have been dead already:
+        the next one is asked as well.
+        """
+        before = self._process
+        state, size, heard = self._asked_once(job)
+        if isinstance(state, Refused) and not heard and before is not None:
+            state, size, _ = self._asked_once(job)
+        return state, size
+
+    def _asked_once(self, job: _Job) -> tuple[State, int, bool]:
+        """As `_asked`, and whether the process said anything."""
+        heard = False
         try:
             process = self._running()
         except OSError as error:
             reason = error.strerror or error
             cause = f"its process could not be started ({reason}); check {self._cache_folder}"
-            return _refused(job.request, cause), 0
+            return _refused(job.request, cause), 0, heard
         assert process.stdin is not None and process.stdout is not None
         try:
             child.send(job.request, process.stdin)
             while True:
                 content: bytes = pickle.load(process.stdout)
+                heard = True
                 state: State = pickle.loads(content)
                 if not isinstance(state, Working):
-                    return state, len(content)
+                    return state, len(content), heard
                 with self._changed:
                     job.state = state
                     wanted = bool(job.slots)
@@ -202,7 +216,7 @@ class InspectionService:
             how = child.how_it_ended(process)
             cause = f"its process ended ({how}); ask again, or choose fewer images"
             self._end()
-            return _refused(job.request, cause), 0
+            return _refused(job.request, cause), 0, heard
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The process, which is started if there is none, or if it has died.

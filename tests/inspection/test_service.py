@@ -191,6 +191,18 @@ def test_a_process_that_dies_is_told_and_replaced(service: InspectionService) ->
     assert answer_of(service, walk(seed=2)) != other
 
 
+def test_a_process_that_died_unnoticed_is_replaced_without_a_word(
+    service: InspectionService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed with threads, a process has no exit code before its last thread is gone."""
+    pid = answer_of(service, walk())
+    assert service._process is not None
+    psutil.Process(pid).kill()
+    wait_until_gone(pid, 10)
+    monkeypatch.setattr(service._process, "poll", lambda: None)
+    assert answer_of(service, walk(seed=1)) != pid
+
+
 def test_a_process_that_cannot_start_is_told(
     service: InspectionService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
