@@ -55,7 +55,7 @@ def test_a_click_in_the_gallery_shows_the_sample_up_close(
         name = tiles.nth(3).get_attribute("aria-label").split(",")[0]
         tiles.nth(3).click()
         answered(page, f"{name}, iteration 40, image 4")
-        assert tiles.nth(3).get_attribute("aria-pressed") == "true"
+        wait_until(lambda: tiles.nth(3).get_attribute("aria-pressed") == "true", seconds=LONG)
         likeliest = wait_for_chart(page, "close_up_top")
         assert [each["name"] for each in likeliest["traces"]] == ["P", "Q"]
         shares = wait_for_chart(page, "close_up_distributions")

@@ -175,6 +175,7 @@ def test_one_of_eight_threads_claims_even_a_new_folder(root: Path) -> None:
     assert [info.run_id for info in RunStore(root).list_runs()] == winners
 
 
+@pytest.mark.slow
 def test_one_of_eight_processes_claims_even_a_new_folder(root: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(8), context.Queue()

@@ -19,7 +19,8 @@ NETWORKS = [
     "mobilenet_v3_small",
     "shufflenet_v2_x1_0",
     "efficientnet_b0",
-    "vgg11_bn",
+    # Half a minute for its 133 million parameters.
+    pytest.param("vgg11_bn", marks=pytest.mark.slow),
     "densenet121",
     "regnet_y_400mf",
 ]
