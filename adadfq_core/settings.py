@@ -328,9 +328,14 @@ LIVE_SETTINGS = tuple(name for name in RunSettings.model_fields if metadata(name
 
 def bounds(name: str) -> tuple[float | None, float | None]:
     """Smallest and largest value that setting `name` allows; `None` where it has no such bound."""
+    return limits(field(name))
+
+
+def limits(info: FieldInfo) -> tuple[float | None, float | None]:
+    """As `bounds`, of a field of any settings model."""
     low: float | None = None
     high: float | None = None
-    for constraint in field(name).metadata:
+    for constraint in info.metadata:
         low = getattr(constraint, "ge", low)
         high = getattr(constraint, "le", getattr(constraint, "lt", high))
     return low, high

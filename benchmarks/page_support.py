@@ -30,7 +30,7 @@ READY_SECONDS = 600
 SETTLE_SECONDS = 5
 # The longest that anything on the page may take before the measurement is given up.
 PATIENCE_MS = 60_000
-# Between two presses, so that they meet the refresh of every second at any moment of it.
+# Between two presses, so that they meet the page at any moment between two refreshes.
 GAP_MS = (400, 1400)
 
 PICTURE = """.live-chart[aria-label^="Samples on the H' axis"]"""

@@ -46,7 +46,7 @@ def activation_clipping(q: QuantizedNetwork, images: Tensor) -> tuple[SiteClippi
 
     Sites without a range yet are left out: nothing is clipped there. Q is left as it is. Images
     made of a stored sheet's pixels are not quite those of the game (see
-    `neighbours.pixel_features`).
+    `map_features.FeatureMaps.of_samples`).
     """
     sites = {
         quantizer: name

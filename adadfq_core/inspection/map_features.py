@@ -77,7 +77,8 @@ class FeatureMaps:
         """Features of stored samples' `pixels` `(n, C, H, W)`, n > 0, as one sees them.
 
         In the game the networks were shown the images before they were cut off at black and white
-        and rounded to 8 bits (see `neighbours.pixel_features`).
+        and rounded to 8 bits: P's answers differ a little from the stored ones, those of a Q of
+        few bits more than that.
         """
         key = _key(look, pixels_key(pixels))
         everything = torch.arange(len(pixels))

@@ -7,12 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx
+from torch import Tensor
 
-from adadfq_core.embedding.features import real_features
 from adadfq_core.errors import InputError
-from adadfq_core.zoo.evaluation_data import EvaluationData, NormalisedPixels
-from adadfq_core.zoo.formats import ImageFormat
 
 REAL_IMAGES = 1000
 
@@ -85,39 +82,3 @@ class RealNeighbours:
         ordered, places = distances.sort(dim=1, stable=True)
         chosen = places[:, :k].numpy()
         return Nearest(ordered[:, :k].numpy(), self._indices[chosen], self._labels[chosen])
-
-
-def real_neighbours(network: fx.GraphModule, data: EvaluationData | None) -> RealNeighbours:
-    """At most `REAL_IMAGES` of `data`, spread over all of it, by P's penultimate features.
-
-    Args:
-        network: P, captured by `quant.capture`.
-        data: real images; `None` for a run without any.
-
-    Raises:
-        InputError: there are no real images, or none with finite features.
-    """
-    if data is None or not len(data.labels):
-        raise InputError(
-            "This run has no real images to compare with; name a data set when you start a run."
-        )
-    chosen = data.spread(REAL_IMAGES)
-    features = real_features(network, data.images, chosen)
-    return RealNeighbours(features, chosen, data.labels[chosen])
-
-
-def pixel_features(
-    network: fx.GraphModule, images: ImageFormat, pixels: NDArray[np.uint8]
-) -> Tensor:
-    """P's penultimate features `(n, D)` of a stored sheet's pixels `(n, C, H, W)`.
-
-    They are those of the picture that one sees. In the game the networks were shown it before it
-    was cut off at black and white and rounded to 8 bits: P's answers differ a little from the
-    stored ones, those of a Q of few bits more than that.
-
-    Args:
-        network: P, captured by `quant.capture`.
-        images: what P takes.
-    """
-    shown = NormalisedPixels(torch.from_numpy(pixels), images)
-    return real_features(network, shown, torch.arange(len(pixels)))

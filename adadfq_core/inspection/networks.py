@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,6 @@ class InspectedNetworks:
         data: the real images of the run as a user names them (see `runs.loading`); `None` for none.
         settings: those in force at the checkpoint.
         iteration: the checkpoint's.
-        lock: to be held by whoever taps P or Q with hooks, if several threads share this: a tap
-            sees whatever passes.
     """
 
     p: fx.GraphModule
@@ -45,7 +42,6 @@ class InspectedNetworks:
     data: str | None
     settings: RunSettings
     iteration: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def checkpoint_at(root: Path, run_id: str, iteration: int) -> Record:

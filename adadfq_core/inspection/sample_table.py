@@ -58,6 +58,18 @@ def _loss_q(p: Tensor, q: Tensor, labels: Tensor, settings: RunSettings) -> Tens
     return -(temperature**2) * entropy(p - q, temperature)
 
 
+def answer_name(answer: int, classes: Sequence[str]) -> str:
+    """A network's answer in words."""
+    return classes[answer] if answer != NO_ANSWER else "nothing finite"
+
+
+def region_codes(h_prime: np.ndarray, settings: RunSettings) -> np.ndarray:
+    """Where H' `(n,)` float32 lies, by its place in `REGIONS`; -1 where it is not finite."""
+    # Plain numbers take the type of H', which holds 0.8 as a number a little above 0.8.
+    region = (h_prime >= settings.lambda_l).astype(np.int8) + (h_prime > settings.lambda_u)
+    return np.where(np.isfinite(h_prime), region, -1)
+
+
 def sheet_columns(
     iteration: int, arrays: Mapping[str, np.ndarray], settings: RunSettings
 ) -> dict[str, np.ndarray]:
@@ -78,15 +90,13 @@ def sheet_columns(
     p, q = (torch.from_numpy(arrays[f"{name}_logits"].astype(np.float64)) for name in "pq")
     p_class, p_confidence = _answer(p)
     q_class, q_confidence = _answer(q)
-    # Plain numbers take the type of H', which holds 0.8 as a number a little above 0.8.
-    region = (h_prime >= settings.lambda_l).astype(np.int8) + (h_prime > settings.lambda_u)
     columns = {
         "iteration": np.full(len(h_prime), iteration),
         "place": np.arange(len(h_prime)),
         "class_index": labels,
         "h_prime": h_prime,
         "adaptability": 1 - h_prime,
-        "region": np.where(np.isfinite(h_prime), region, -1),
+        "region": region_codes(h_prime, settings),
         "p_class": p_class,
         "p_confidence": p_confidence,
         "p_right": p_class == labels,

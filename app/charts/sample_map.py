@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from adadfq_core.inspection.sample_table import answer_name
 from app.charts.style import (
     CLASS_PALETTE,
     G_COLOUR,
@@ -143,11 +144,9 @@ def _colours(rows: pd.DataFrame, classes: Sequence[str], colouring: str) -> Part
 
 
 def _told(rows: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    def name(index: int) -> str:
-        return classes[index] if index >= 0 else "nothing finite"
-
     return [
-        f"asked of G: <b>{name(asked)}</b>, iteration {iteration}<br>P: {name(p)} · Q: {name(q)}"
+        f"asked of G: <b>{classes[asked]}</b>, iteration {iteration}"
+        f"<br>P: {answer_name(p, classes)} · Q: {answer_name(q, classes)}"
         f"<br>adaptability {adaptability:.3f}"
         for asked, iteration, p, q, adaptability in zip(
             *(

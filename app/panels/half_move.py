@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.charts.logits import logits_figure
 from app.components.live_chart import live_chart
-from app.panels.pictures import grid, picture
+from app.panels.pictures import enlarged, grid, picture
 
 SHOWN = 8
 
@@ -59,8 +59,7 @@ def half_move_panel(
         help="The image whose logits are shown.",
     )
     image, chart = st.columns([1, 5])
-    enlarged = picture(arrays["pixels_before"][chosen], "the chosen sample")
-    image.html(f'<div class="enlarged">{enlarged}</div>')
+    image.html(enlarged(arrays["pixels_before"][chosen], "the chosen sample"))
     with chart:
         figure = logits_figure(
             arrays["p_logits_before"][chosen],

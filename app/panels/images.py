@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from adadfq_core.inspection.sample_table import REGIONS
+from adadfq_core.inspection.sample_table import REGIONS, region_codes
 from adadfq_core.settings import RunSettings
 from app.components.gallery import GalleryTiles, gallery, make_sprite
 from app.panels.tiles import LEGEND, tiles_of
@@ -62,7 +62,6 @@ def _rows(
 ) -> dict[str, np.ndarray]:
     """What `tiles_of` needs, without the losses that the table of samples computes as well."""
     h_prime = images["h_prime"]
-    under, over = h_prime < settings.lambda_l, h_prime > settings.lambda_u
     count = len(h_prime)
     return {
         "class_index": images["labels"],
@@ -71,5 +70,6 @@ def _rows(
         "iteration": np.full(count, iteration),
         "place": np.arange(count),
         "h_prime": h_prime,
-        "region": np.select([under, over], [REGIONS[0], REGIONS[2]], REGIONS[1]),
+        # The last one stands for -1, of an H' that is not finite.
+        "region": np.array([*REGIONS, None])[region_codes(h_prime, settings)],
     }

@@ -23,6 +23,11 @@ def picture(pixels: np.ndarray, about: str) -> str:
     return f'<img alt="{html.escape(about)}" src="{_data_uri(pixels)}">'
 
 
+def enlarged(pixels: np.ndarray, about: str) -> str:
+    """HTML of one image as `picture`, as wide as its place."""
+    return f'<div class="enlarged">{picture(pixels, about)}</div>'
+
+
 def grid(tiles: Sequence[str]) -> str:
     """HTML of `tiles`, each a `<figure>`, eight a row or four on a narrow screen."""
     return f'<div class="samples">{"".join(tiles)}</div>'

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 import torch
 
@@ -55,15 +56,15 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
         view.changes,
         beside and (beside.info.preset, *beside.top1_q()),
     )
+    _over_iterations(view, frame, figure, "accuracy", title, 408, "Top-1 of Q against P")
+
+
+def _over_iterations(
+    view: RunView, frame: Frame, figure: go.Figure, key: str, title: str, height: int, alt: str
+) -> None:
+    """A chart over the run's iterations, with the moment marked that is looked at."""
     mark_moment(figure, frame.past)
-    live_chart(
-        figure,
-        key="accuracy",
-        revision=view.run_id,
-        title=title,
-        height=408,
-        alt="Top-1 of Q against P",
-    )
+    live_chart(figure, key=key, revision=view.run_id, title=title, height=height, alt=alt)
 
 
 def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
@@ -116,15 +117,8 @@ def value_panel(view: RunView, frame: Frame) -> None:
         view.info.settings.iterations,
         view.changes,
     )
-    mark_moment(figure, frame.past)
-    live_chart(
-        figure,
-        key="game_value",
-        revision=view.run_id,
-        title="The game's value and who pulls it where",
-        height=388,
-        alt="The game's value over the run",
-    )
+    title = "The game's value and who pulls it where"
+    _over_iterations(view, frame, figure, "game_value", title, 388, "The game's value over the run")
 
 
 def histogram_panel(
@@ -160,15 +154,7 @@ def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
         view.changes,
         beside and (beside.info.preset, _bins(beside)),
     )
-    mark_moment(figure, frame.past)
-    live_chart(
-        figure,
-        key="bands",
-        revision=view.run_id,
-        title="H' over the run",
-        height=388,
-        alt="Bands of H'",
-    )
+    _over_iterations(view, frame, figure, "bands", "H' over the run", 388, "Bands of H'")
 
 
 def _bins(view: RunView) -> HPrimeBins:

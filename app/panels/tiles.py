@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from adadfq_core.inspection.sample_table import REGIONS
+from adadfq_core.inspection.sample_table import REGIONS, answer_name
 from app.charts.style import OVER_COLOUR, P_COLOUR, Q_COLOUR, UNDER_COLOUR
 from app.components.gallery import GalleryTiles, Sprite
 
@@ -30,10 +30,6 @@ def tiles_of(
             each sample (see `inspection.sample_table`).
         sprite: the images of `rows`, in their order.
     """
-
-    def name(index: int) -> str:
-        return classes[index] if index >= 0 else "nothing finite"
-
     numbers = ("class_index", "p_class", "q_class", "iteration", "place", "h_prime")
     values = zip(
         *(rows[name].tolist() for name in numbers),
@@ -42,10 +38,11 @@ def tiles_of(
     )
     captions, colours, titles = [], [], []
     for asked, p, q, iteration, place, h_prime, region in values:
-        captions.append(f"{name(asked)}\n{1 - h_prime:.2f}")
+        captions.append(f"{classes[asked]}\n{1 - h_prime:.2f}")
         colours.append(_COLOURS.get(region, P_COLOUR))
         titles.append(
-            f"asked: {name(asked)}; P says {name(p)}, Q says {name(q)}\n"
+            f"asked: {classes[asked]}; P says {answer_name(p, classes)}, "
+            f"Q says {answer_name(q, classes)}\n"
             f"H' {h_prime:.3f}, {region}; adaptability {1 - h_prime:.3f}\n"
             f"iteration {iteration}, image {place + 1}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_support import serve
+from browser_support import opened, serve
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -56,18 +56,10 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, server: str) -> Iterator[Any]:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.script_errors = []
-    page.on("pageerror", lambda error: page.script_errors.append(str(error)))
-    page.goto(server)
-    tile(page, 0).wait_for()
-    yield page
-    assert page.script_errors == []
-    context.close()
+    with opened(browser, server, height=900) as page:
+        page.set_default_timeout(WAIT_MS)
+        tile(page, 0).wait_for()
+        yield page
 
 
 def tile(page: Any, tile_id: int) -> Any:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import serve
+from browser_support import opened, serve
 
 pytestmark = pytest.mark.browser
 
 PAGE = Path(__file__).parent / "pages" / "live_chart_page.py"
+WAIT_MS = 30_000
 # The state of the first chart. `same` tells whether its node is the one that was marked.
 STATE = """() => {
   const node = document.querySelector(".live-chart");
@@ -55,18 +56,11 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, server: str) -> Iterator[Any]:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.script_errors = []
-    page.on("pageerror", lambda error: page.script_errors.append(str(error)))
-    page.home = server
-    page.goto(server)
-    wait_for_chart(page)
-    yield page
-    assert page.script_errors == []
-    context.close()
+    with opened(browser, server, height=900) as page:
+        page.set_default_timeout(WAIT_MS)
+        page.home = server
+        wait_for_chart(page)
+        yield page
 
 
 def wait_for_chart(page: Any) -> None:

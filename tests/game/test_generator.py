@@ -82,12 +82,18 @@ def test_beyond_the_embedded_side_classes_have_normalisations_of_their_own(label
     torch.testing.assert_close(generator(z, torch.tensor([1] * 4)), before)
 
 
-def test_a_conditional_normalisation_is_affine_in_each_class() -> None:
+def _conditional_layer(factor: float) -> ConditionalBatchNorm2d:
+    """Two channels and three classes, of which the second has factors and offsets of its own."""
     torch.manual_seed(0)
     layer = ConditionalBatchNorm2d(2, 3, eps=0.1)
     with torch.no_grad():
-        layer.factors.weight[1] = torch.tensor([2.0, -1.0])
+        layer.factors.weight[1] = torch.tensor([factor, -1.0])
         layer.offsets.weight[1] = torch.tensor([0.5, 3.0])
+    return layer
+
+
+def test_a_conditional_normalisation_is_affine_in_each_class() -> None:
+    layer = _conditional_layer(2.0)
     x = torch.randn(6, 2, 3, 3)
     plain = F.batch_norm(x, None, None, training=True, eps=0.1)
     labels = torch.tensor([0, 1, 0, 1, 2, 2])
@@ -127,11 +133,7 @@ def test_shares_mix_the_vectors_of_the_classes() -> None:
 
 
 def test_shares_mix_the_normalisations_of_the_classes() -> None:
-    torch.manual_seed(0)
-    layer = ConditionalBatchNorm2d(2, 3, eps=0.1)
-    with torch.no_grad():
-        layer.factors.weight[1] = torch.tensor([3.0, -1.0])
-        layer.offsets.weight[1] = torch.tensor([0.5, 3.0])
+    layer = _conditional_layer(3.0)
     x = torch.randn(4, 2, 3, 3)
     zero, one = (layer(x, torch.full((4,), label)) for label in (0, 1))
     half = layer(x, torch.tensor([[0.5, 0.5, 0.0]]).expand(4, 3))

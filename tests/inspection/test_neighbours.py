@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from adadfq_core.embedding.features import real_features
 from adadfq_core.errors import InputError
-from adadfq_core.inspection.neighbours import RealNeighbours, pixel_features, real_neighbours
+from adadfq_core.inspection.neighbours import REAL_IMAGES, RealNeighbours
 from adadfq_core.quant.capture import capture
 from adadfq_core.zoo.evaluation_data import EvaluationData, NormalisedPixels
 from adadfq_core.zoo.formats import ImageFormat
@@ -78,7 +79,8 @@ def test_the_features_of_pixels_are_what_the_head_reads(
     p = capture(network, torch.randn(2, 1, 8, 8))
     pixels = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
     expected = network[:-1](IMAGES.normalise(torch.from_numpy(pixels)))
-    features = pixel_features(p, IMAGES, pixels)
+    shown = NormalisedPixels(torch.from_numpy(pixels), IMAGES)
+    features = real_features(p, shown, torch.arange(5))
     torch.testing.assert_close(features, expected)
     head = dict(p.named_modules())["7"]
     assert not head._forward_pre_hooks
@@ -89,16 +91,10 @@ def test_the_real_images_themselves_are_found(tiny_network: Callable[..., nn.Mod
     random = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (1500, 1, 8, 8), generator=random, dtype=torch.uint8)
     data = EvaluationData(NormalisedPixels(pixels, IMAGES), torch.arange(1500) % 3, (), "here")
-    among = real_neighbours(p, data)
-    found = among.nearest(pixel_features(p, IMAGES, pixels[[0, 3, 1498]].numpy()), 1)
+    chosen = data.spread(REAL_IMAGES)
+    features = real_features(p, data.images, chosen)
+    among = RealNeighbours(features, chosen, data.labels[chosen])
+    found = among.nearest(real_features(p, data.images, torch.tensor([0, 3, 1498])), 1)
     assert found.indices[:, 0].tolist() == [0, 3, 1498]  # 1,000 at equal distances
     assert found.labels[:, 0].tolist() == [0, 0, 1]
     np.testing.assert_allclose(found.distances, 0, atol=1e-4)
-
-
-def test_a_run_without_real_images_has_no_neighbours(
-    tiny_network: Callable[..., nn.Module],
-) -> None:
-    p = capture(tiny_network(), torch.randn(2, 1, 8, 8))
-    with pytest.raises(InputError, match="has no real images to compare with"):
-        real_neighbours(p, None)

@@ -16,7 +16,7 @@ from app.charts.close_up import distributions_figure, top_figure
 from app.components.live_chart import live_chart
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected, SampleKey
-from app.panels.pictures import grid, picture
+from app.panels.pictures import enlarged, grid, picture
 
 _SYMBOLS = (
     ("H'", "h_prime", ".4f"),
@@ -43,9 +43,7 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
     name = held.classes[label]
     st.markdown(f"##### {name}, iteration {iteration}, image {place + 1}")
     image, numbers = st.columns([2, 3])
-    image.html(
-        f'<div class="enlarged">{picture(arrays["pixels"][place], f"generated {name}")}</div>'
-    )
+    image.html(enlarged(arrays["pixels"][place], f"generated {name}"))
     settings = settings_at(held.samples, held.info.settings, iteration)
     try:
         sample = close_up(
@@ -60,22 +58,22 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
         return
     numbers.dataframe(facts(sample), hide_index=True, width="stretch")
     revision = f"{held.info.run_id}-{iteration}-{place}"
-    live_chart(
-        top_figure(sample, held.classes),
-        key="close_up_top",
-        revision=revision,
-        title="The five likeliest classes of P and of Q",
-        height=288,
-        alt="Likeliest classes of P and Q",
-    )
-    live_chart(
-        distributions_figure(sample, held.classes),
-        key="close_up_distributions",
-        revision=revision,
-        title="Where both disagree, softmax(p − q), and agree, softmax(p + q)",
-        height=288,
-        alt="Disagreement and agreement distribution over the classes",
-    )
+    for key, make, title, alt in (
+        (
+            "close_up_top",
+            top_figure,
+            "The five likeliest classes of P and of Q",
+            "Likeliest classes of P and Q",
+        ),
+        (
+            "close_up_distributions",
+            distributions_figure,
+            "Where both disagree, softmax(p − q), and agree, softmax(p + q)",
+            "Disagreement and agreement distribution over the classes",
+        ),
+    ):
+        figure = make(sample, held.classes)
+        live_chart(figure, key=key, revision=revision, title=title, height=288, alt=alt)
     when_answered(
         CloseUpRequest(held.root, held.info.run_id, iteration, place),
         "close_up",

@@ -90,7 +90,6 @@ def _sprite(held: Inspected, shown: pd.DataFrame, stretch: bool) -> Sprite:
 
 def _downloads(held: Inspected, rows: pd.DataFrame, shown: pd.DataFrame, stretch: bool) -> None:
     st.caption(LEGEND)
-    name = held.info.run_id
 
     def sheet() -> bytes:
         pixels: np.ndarray = held.images(shown)
@@ -101,24 +100,23 @@ def _downloads(held: Inspected, rows: pd.DataFrame, shown: pd.DataFrame, stretch
         return contact_sheet(pixels, captions, stretch=stretch)
 
     with st.container(horizontal=True):
-        st.download_button(
-            "Contact sheet",
-            sheet,
-            file_name=f"{name}-page.png",
-            mime="image/png",
-            help="This page as one PNG.",
-        )
-        st.download_button(
-            "CSV",
-            lambda: as_csv(rows),
-            file_name=f"{name}-samples.csv",
-            mime="text/csv",
-            help="The table of all samples that pass the filters.",
-        )
-        st.download_button(
-            "Parquet",
-            lambda: as_parquet(rows),
-            file_name=f"{name}-samples.parquet",
-            mime="application/vnd.apache.parquet",
-            help="The same table, with its types.",
-        )
+        for label, make, suffix, mime, about in (
+            ("Contact sheet", sheet, "page.png", "image/png", "This page as one PNG."),
+            (
+                "CSV",
+                lambda: as_csv(rows),
+                "samples.csv",
+                "text/csv",
+                "The table of all samples that pass the filters.",
+            ),
+            (
+                "Parquet",
+                lambda: as_parquet(rows),
+                "samples.parquet",
+                "application/vnd.apache.parquet",
+                "The same table, with its types.",
+            ),
+        ):
+            st.download_button(
+                label, make, file_name=f"{held.info.run_id}-{suffix}", mime=mime, help=about
+            )

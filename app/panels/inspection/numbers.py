@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from adadfq_core.inspection.fidelity import Fidelity
@@ -13,23 +14,18 @@ from adadfq_core.inspection.requests import FidelityRequest, LayersRequest, Samp
 from app.charts.layers import mismatch_figure, ranges_figure
 from app.components.live_chart import live_chart
 from app.panels.inspection.service import when_answered
-from app.panels.inspection.state import Inspected
+from app.panels.inspection.state import Inspected, chosen_network
 
 MOST_SAMPLES = 1000
+# In pixels: of a chart without a row, and of a title.
+EMPTY_HEIGHT = 400
 TITLE_HEIGHT = 28
 
 
 def numbers_panel(held: Inspected, first: int, last: int) -> None:
     """Draw all numbers for the samples of iterations `first` to `last`."""
-    through = st.segmented_control(
-        "Features of",
-        ("P", "Q"),
-        default="P",
-        required=True,
-        key="numbers_network",
-        help="Whose penultimate layer tells how alike two images are.",
-    )
-    moment = None if through != "Q" else held.checkpoint(held.info.iteration)
+    about = "Whose penultimate layer tells how alike two images are."
+    moment = chosen_network(st.container(), held, "numbers_network", about)
     samples = SampleRange(first, last, MOST_SAMPLES)
     st.caption(
         f"Up to {MOST_SAMPLES:,} samples of iterations {first} to {last}, evenly spread; the "
@@ -42,7 +38,7 @@ def numbers_panel(held: Inspected, first: int, last: int) -> None:
         lambda reply: _fidelity_view(reply, held.classes),
     )
     when_answered(
-        LayersRequest(held.root, held.info.run_id, samples, held.checkpoint(held.info.iteration)),
+        LayersRequest(held.root, held.info.run_id, samples, held.newest_checkpoint),
         "layers",
         LayersReply,
         lambda reply: _layers_view(reply, held.info.run_id),
@@ -105,23 +101,25 @@ def _layers_view(reply: LayersReply, run_id: str) -> None:
     left, right = st.columns(2)
     if reply.synthetic is not None:
         with left:
-            figure = mismatch_figure(reply.synthetic, reply.real)
-            live_chart(
-                figure,
-                key="mismatch",
-                revision=run_id,
-                title="BatchNorm statistics: which layer the generator fails",
-                height=int(figure.layout.height or 400) + TITLE_HEIGHT,
-                alt="L_BNS layer by layer",
+            _tall_chart(
+                mismatch_figure(reply.synthetic, reply.real),
+                "mismatch",
+                run_id,
+                "BatchNorm statistics: which layer the generator fails",
+                "L_BNS layer by layer",
             )
     if reply.sites is not None:
         with right:
-            figure = ranges_figure(reply.sites)
-            live_chart(
-                figure,
-                key="ranges",
-                revision=run_id,
-                title=f"Activation ranges, in Q of iteration {reply.checkpoint}",
-                height=int(figure.layout.height or 400) + TITLE_HEIGHT,
-                alt="Activation ranges layer by layer",
+            _tall_chart(
+                ranges_figure(reply.sites),
+                "ranges",
+                run_id,
+                f"Activation ranges, in Q of iteration {reply.checkpoint}",
+                "Activation ranges layer by layer",
             )
+
+
+def _tall_chart(figure: go.Figure, key: str, run_id: str, title: str, alt: str) -> None:
+    """A chart that is as high as its rows, which the figure knows, need."""
+    height = int(figure.layout.height or EMPTY_HEIGHT) + TITLE_HEIGHT
+    live_chart(figure, key=key, revision=run_id, title=title, height=height, alt=alt)

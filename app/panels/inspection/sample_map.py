@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from adadfq_core.embedding.settings import ProjectionSettings
+from adadfq_core.embedding.settings import Metric, ProjectionSettings
 from adadfq_core.inspection.replies import MapReply
 from adadfq_core.inspection.requests import MOST_REAL, MapRequest, SampleRange
+from adadfq_core.settings import limits
 from app.charts.sample_map import COLOURINGS, RealPoints, sample_map_figure
 from app.components.live_chart import LiveChartResult, live_chart
 from app.panels.inspection.service import when_answered
-from app.panels.inspection.state import Inspected, choose, keys
+from app.panels.inspection.state import Inspected, choose, chosen_network, keys
 
 MOST_SAMPLES = 2000
 _METHODS = {"UMAP": "umap", "PCA (at once)": "pca"}
 
 
-def _projection() -> tuple[ProjectionSettings, int, str | None]:
-    """The chosen projection, how many real images, and through whose features."""
+def _projection(row: DeltaGenerator) -> tuple[ProjectionSettings, int]:
+    """The projection that is chosen in `row`, and how many real images it is fitted on."""
     fields = ProjectionSettings.model_fields
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    through = row.segmented_control(
-        "Features of",
-        ("P", "Q"),
-        default="P",
-        required=True,
-        key="map_network",
-        help="Whose penultimate layer places the images.",
-    )
     method = row.segmented_control(
         "Method",
         list(_METHODS),
@@ -47,21 +42,23 @@ def _projection() -> tuple[ProjectionSettings, int, str | None]:
         help="A flat map or one in space.",
     )
     with row.popover("Parameters"):
-        neighbours = st.slider(
-            "n_neighbors", 2, 200, 15, key="map_neighbours", help=fields["n_neighbors"].description
-        )
-        distance = st.slider(
-            "min_dist",
-            0.0,
-            0.99,
-            0.1,
-            0.01,
-            key="map_distance",
-            help=fields["min_dist"].description,
+        neighbours, distance = (
+            st.slider(
+                name,
+                *(kind(end) for end in limits(fields[name])),
+                fields[name].default,
+                step,
+                key=key,
+                help=fields[name].description,
+            )
+            for name, kind, step, key in (
+                ("n_neighbors", int, 1, "map_neighbours"),
+                ("min_dist", float, 0.01, "map_distance"),
+            )
         )
         metric = st.selectbox(
             "metric",
-            ("euclidean", "cosine", "manhattan"),
+            get_args(Metric),
             key="map_metric",
             help=fields["metric"].description,
         )
@@ -81,13 +78,15 @@ def _projection() -> tuple[ProjectionSettings, int, str | None]:
         min_dist=distance,
         metric=metric,
     )
-    return settings, real, through
+    return settings, real
 
 
 def map_panel(held: Inspected, rows: pd.DataFrame, first: int, last: int) -> None:
     """Draw the map of the samples of iterations `first` to `last` that are among `rows`."""
-    projection, real, through = _projection()
-    moment = held.checkpoint(held.info.iteration) if through == "Q" else None
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    about = "Whose penultimate layer places the images."
+    moment = chosen_network(row, held, "map_network", about)
+    projection, real = _projection(row)
     request = MapRequest(
         held.root,
         held.info.run_id,

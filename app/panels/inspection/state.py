@@ -9,6 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError
@@ -62,6 +63,11 @@ class Inspected:
         except InputError:
             return moment
 
+    @property
+    def newest_checkpoint(self) -> int:
+        """See `checkpoint`."""
+        return self.checkpoint(self.info.iteration)
+
     def images(self, rows: pd.DataFrame) -> np.ndarray:
         """Pixels `(n, C, H, W)` of the samples `rows`."""
         return self.pixels.of(self.samples, keys(rows))
@@ -84,6 +90,17 @@ def inspected(root: Path, run_id: str) -> Inspected:
         held = st.session_state[_SLOT] = Inspected(root, runs.info(root, run_id))
     held.refresh()
     return held
+
+
+def chosen_network(place: DeltaGenerator, held: Inspected, key: str, about: str) -> int | None:
+    """Let the reader choose at `place` whose features are looked through.
+
+    Returns the moment of Q's checkpoint, `None` for P: what requests call `q_iteration`.
+    """
+    through = place.segmented_control(
+        "Features of", ("P", "Q"), default="P", required=True, key=key, help=about
+    )
+    return held.newest_checkpoint if through == "Q" else None
 
 
 def choose(run_id: str, key: SampleKey) -> None:

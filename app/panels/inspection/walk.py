@@ -8,7 +8,7 @@ from adadfq_core.inspection.replies import WalkReply
 from adadfq_core.inspection.requests import WalkRequest
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected
-from app.panels.pictures import grid, picture
+from app.panels.pictures import enlarged, grid, picture
 
 STEPS = 16
 
@@ -72,7 +72,7 @@ def _way(reply: WalkReply, held: Inspected) -> None:
         help="Slide to walk; the whole way stands below.",
     )
     image, way = st.columns([1, 3])
-    image.html(f'<div class="enlarged">{picture(reply.pixels[place - 1], "on the way")}</div>')
+    image.html(enlarged(reply.pixels[place - 1], "on the way"))
     tiles = [
         f'<figure class="{"here" if index + 1 == place else ""}">'
         f"{picture(pixels, f'step {index + 1}')}<figcaption>{index + 1}</figcaption></figure>"
