@@ -19,9 +19,6 @@ from typing import Literal
 from adadfq_core.errors import InputError, RunFailed
 
 BUSY_TIMEOUT_S = 10.0
-SCHEMA_VERSION = 1
-"""Raise it with every change of the tables, and when `RunSettings` loses or narrows a field."""
-
 _SCHEMA = """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
@@ -57,6 +54,46 @@ CREATE TABLE commands (
 CREATE INDEX commands_pending ON commands (run_id, seq)
     WHERE applied_iteration IS NULL AND error IS NULL;
 """
+
+_LABELS_AND_SWEEPS = """
+ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT '';
+CREATE TABLE sweeps (
+    sweep_id TEXT PRIMARY KEY,
+    created REAL NOT NULL,
+    name TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    workers INTEGER NOT NULL,
+    threads INTEGER NOT NULL,
+    ray_address TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    pid INTEGER,
+    process_started REAL,
+    stop_asked INTEGER NOT NULL DEFAULT 0,
+    updated REAL NOT NULL
+);
+CREATE TABLE cells (
+    sweep_id TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    point TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    run_id TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    started REAL,
+    ended REAL,
+    PRIMARY KEY (sweep_id, cell)
+);
+CREATE INDEX cells_by_run ON cells (run_id) WHERE run_id IS NOT NULL;
+"""
+
+_STEPS = (_SCHEMA, _LABELS_AND_SWEEPS)
+"""What each format adds to the one before: a store of any earlier format is brought up to date."""
+
+SCHEMA_VERSION = len(_STEPS)
+"""Add a step with every change of the tables, and when `RunSettings` loses or narrows a field."""
 
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _FORBIDDEN = {
@@ -171,7 +208,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _create(connection: sqlite3.Connection, path: Path) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection, "DEFERRED"):
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and _version(connection) == 0:
@@ -180,14 +217,17 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
             )
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
-        if _version(connection) == 0:  # else another process was faster
-            for statement in _SCHEMA.split(";"):
+        # Looked up inside: another process may have been faster.
+        missing = _STEPS[_version(connection) :]
+        for step in missing:
+            for statement in step.split(";"):
                 connection.execute(statement)
+        if missing:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def prepare(path: Path) -> None:
-    """Make the database `path` and its folder if they are missing, and check its version.
+    """Make the database `path` and its folder if they are missing; bring an older one up to date.
 
     Raises:
         InputError: the folder is not writable, or the file is damaged, foreign or made by a
@@ -198,9 +238,9 @@ def prepare(path: Path) -> None:
     with explained(path), closing(connect(path)) as connection:
         version = _version(connection)
         deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while version == 0:
+        while version < SCHEMA_VERSION:
             try:
-                _create(connection, path)
+                _bring_up_to_date(connection, path)
             except sqlite3.OperationalError as error:
                 # Switching to WAL does not wait for a lock, unlike everything that follows.
                 if _primary_code(error) not in _LOCKED or time.monotonic() > deadline:

@@ -79,7 +79,8 @@ class RunInfo:
 
     `created`, `process_started` and `updated` are seconds since 1970 (UTC); `pid` and
     `process_started` name the run's last process, `None` before it has one. `reason` says why a
-    run ended, and is empty while it goes well.
+    run ended, and is empty while it goes well. `tags` and `note` are the user's own words (see
+    `runs.labels`).
     """
 
     run_id: str
@@ -92,6 +93,8 @@ class RunInfo:
     pid: int | None
     process_started: float | None
     updated: float
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def active(self) -> bool:
@@ -161,7 +164,7 @@ def settings_in_force(
     return make_settings(merged, start)
 
 
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def _from_numpy(value: object) -> Any:
@@ -185,7 +188,7 @@ def _spell(value: Any) -> Any:
 
 def _unspell(value: Any) -> Any:
     if isinstance(value, str):
-        return _NON_FINITE.get(value, value)
+        return NON_FINITE.get(value, value)
     if isinstance(value, dict):
         return {key: _unspell(item) for key, item in value.items()}
     if isinstance(value, list):

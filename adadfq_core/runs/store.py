@@ -14,6 +14,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +52,34 @@ PENDING = "applied_iteration IS NULL AND error IS NULL"
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without characters that read alike
 _RUN_COLUMNS = (
-    "run_id, created, settings, preset, status, reason, iteration, pid, process_started, updated"
+    "run_id, created, settings, preset, status, reason, iteration, pid, process_started, updated, "
+    "tags, note"
 )
 _COMMAND_COLUMNS = "seq, run_id, created, kind, payload, applied_iteration, error"
 _ACTIVE_SQL = "status IN ({})".format(", ".join(f"'{status}'" for status in ACTIVE))
 
 
+# Settings never change, and validating those of some thousand runs takes a tenth of a second.
+@lru_cache(maxsize=4096)
+def _settings(text: str) -> RunSettings:
+    return make_settings(json.loads(text))
+
+
 def _run_info(row: tuple[Any, ...]) -> RunInfo:
-    run_id, created, settings, preset, status, *rest = row
+    run_id, created, settings, preset, status, *rest, tags, note = row
     try:
-        read = make_settings(json.loads(settings))
+        read = _settings(settings)
     except InputError as error:
         raise InputError(f"The settings of run {run_id} cannot be read: {error}") from None
-    return RunInfo(run_id, created, read, preset, RunStatus(status), *rest)
+    labels = {"tags": tuple(json.loads(tags)), "note": note}
+    return RunInfo(run_id, created, read, preset, RunStatus(status), *rest, **labels)
+
+
+def new_run_id(created: float, settings: RunSettings) -> str:
+    """A name for a run made at `created`: `<UTC date>-<time>-<bits>-<random>`, perhaps taken."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(created))
+    bits = f"{settings.weight_bits}w{settings.activation_bits}a"
+    return f"{stamp}-{bits}-{''.join(secrets.choice(_ALPHABET) for _ in range(2))}"
 
 
 def _record(row: tuple[Any, ...]) -> Record:
@@ -94,7 +110,12 @@ def insert_status(
         )
 
 
-def _fetch_info(connection: sqlite3.Connection, run_id: str) -> RunInfo:
+def fetch_info(connection: sqlite3.Connection, run_id: str) -> RunInfo:
+    """Within a transaction: the state of run `run_id`.
+
+    Raises:
+        InputError: there is no such run.
+    """
     row = connection.execute(
         f"SELECT {_RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,)
     ).fetchone()
@@ -145,12 +166,10 @@ class RunStore:
         """
         check_writable(self.root)
         now = time.time()
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-        bits = f"{settings.weight_bits}w{settings.activation_bits}a"
         with session(self.database, "IMMEDIATE") as connection:
             _check_room(connection, max_active)
             while True:
-                run_id = f"{stamp}-{bits}-{''.join(secrets.choice(_ALPHABET) for _ in range(2))}"
+                run_id = new_run_id(now, settings)
                 try:
                     self.folder(run_id).mkdir()
                     (self.folder(run_id) / ARRAYS).mkdir()
@@ -177,7 +196,7 @@ class RunStore:
             InputError: the run is active, or `max_active` runs are.
         """
         with session(self.database, "IMMEDIATE") as connection:
-            info = _fetch_info(connection, run_id)
+            info = fetch_info(connection, run_id)
             if info.active:
                 raise InputError(f"Run {run_id} is {info.status} already; wait until it ends.")
             _check_room(connection, max_active)
@@ -203,7 +222,7 @@ class RunStore:
         properly, or a new one may have taken over, since `seen` was read.
         """
         with session(self.database, "IMMEDIATE") as connection:
-            now = _fetch_info(connection, seen.run_id)
+            now = fetch_info(connection, seen.run_id)
             if not now.active or (now.pid, now.updated) != (seen.pid, seen.updated):
                 return False
             connection.execute(
@@ -229,7 +248,7 @@ class RunStore:
             InputError: there is no such run.
         """
         with session(self.database) as connection:
-            return _fetch_info(connection, run_id)
+            return fetch_info(connection, run_id)
 
     def read(
         self,
@@ -261,7 +280,7 @@ class RunStore:
             where += " AND (kind <> ? OR iteration % ? = 0)"
             values += [RecordKind.STEP, stride]
         with session(self.database) as connection:
-            info = _fetch_info(connection, run_id)
+            info = fetch_info(connection, run_id)
             rows = connection.execute(
                 f"SELECT seq, iteration, kind, data, file FROM records WHERE {where} "
                 f"ORDER BY {order} LIMIT ?",
@@ -280,7 +299,7 @@ class RunStore:
             where += " AND iteration <= ?"
             values.append(at_or_before)
         with session(self.database) as connection:
-            _fetch_info(connection, run_id)
+            fetch_info(connection, run_id)
             row = connection.execute(
                 f"SELECT seq, iteration, kind, data, file FROM records WHERE {where} "
                 "ORDER BY seq DESC LIMIT 1",
@@ -366,7 +385,7 @@ class RunStore:
             InputError: there is no such run, or it is not active.
         """
         with session(self.database, "IMMEDIATE") as connection:
-            info = _fetch_info(connection, run_id)
+            info = fetch_info(connection, run_id)
             if not info.active:
                 raise InputError(f"Run {run_id} is {info.status}; it takes no commands.")
             row = connection.execute(
