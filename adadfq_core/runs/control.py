@@ -231,16 +231,22 @@ def pause(root: Path, run_id: str) -> int:
 
 
 def resume(
-    root: Path, run_id: str, max_active: int = 1, *, worker: str = WORKER_MODULE
+    root: Path,
+    run_id: str,
+    max_active: int = 1,
+    *,
+    own_code: bool = False,
+    worker: str = WORKER_MODULE,
 ) -> int | None:
     """Let a paused run go on, or start a new process for a stopped, lost or failed one.
 
     Returns the command's number, or `None` where a new process was started; it goes on from the
-    run's last checkpoint.
+    run's last checkpoint. `own_code` is as for `start`: the run may have come as a file from
+    anyone.
 
     Raises:
-        InputError: there is no such run, it is going or finished, it has no checkpoint, or
-            `max_active` other runs are active.
+        InputError: there is no such run, it is going or finished, it has no checkpoint, its
+            settings name code without `own_code`, or `max_active` other runs are active.
         RunFailed: the process could not be started.
     """
     store = _opened(root)
@@ -251,6 +257,13 @@ def resume(
         raise InputError(
             f"Run {run_id} is {state}; only a run that is paused, stopped, lost or failed can be "
             "resumed."
+        )
+    settings = store.info(run_id).settings
+    if settings.names_own_code and not own_code:
+        raise InputError(
+            f"Run {run_id} would run the code {settings.network}, which only 'python -m "
+            f"adadfq_core runs resume {run_id} --own-code' may; do so only if you trust where the "
+            "run came from."
         )
     checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
     if checkpoint is None:
@@ -263,7 +276,7 @@ def resume(
             f"'{store.path(checkpoint)}' is missing; put it back or start a new run."
         )
     store.reclaim(run_id, checkpoint.iteration, max_active)
-    _launch(store, run_id, store.info(run_id).settings.threads, worker)
+    _launch(store, run_id, settings.threads, worker)
     return None
 
 

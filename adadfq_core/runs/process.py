@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,10 +81,27 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def spawn_worker(root: Path, run_id: str, threads: int, module: str = WORKER_MODULE) -> int:
-    """Start `python -m module root run_id` detached from this process; return its number.
+    """Start `python -m module root run_id`, as `spawn_detached` does; return its number.
+
+    Raises:
+        RunFailed: the system cannot start it.
+    """
+    root = root.absolute()
+    return spawn_detached(
+        module, [str(root), run_id], root / run_id, f"The process of run {run_id}", threads
+    )
+
+
+def spawn_detached(
+    module: str, arguments: Sequence[str], folder: Path, name: str, threads: int = 1
+) -> int:
+    """Start `python -m module arguments...` detached from this process; return its number.
 
     It gets `threads` CPU threads, a session of its own (so Ctrl-C and the end of the server do
-    not reach it), no input, and `<root>/<run_id>/worker.log` for its output.
+    not reach it), no input, and `worker.log` in `folder` for its output.
+
+    Args:
+        name: what an error calls it.
 
     Raises:
         RunFailed: the system cannot start it.
@@ -93,11 +111,10 @@ def spawn_worker(root: Path, run_id: str, threads: int, module: str = WORKER_MOD
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
     else:
         flags = 0
-    root = root.absolute()
     try:
-        with (root / run_id / LOG).open("ab") as log:
+        with (folder / LOG).open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", module, str(root), run_id],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -110,8 +127,8 @@ def spawn_worker(root: Path, run_id: str, threads: int, module: str = WORKER_MOD
             )
     except OSError as error:
         raise RunFailed(
-            f"The process of run {run_id} could not be started ({error.strerror or error}); "
-            "close other programs or check the run folder, then try again."
+            f"{name} could not be started ({error.strerror or error}); close other programs or "
+            "check the run folder, then try again."
         ) from error
     with _lock:
         _children[child.pid] = child
@@ -141,7 +158,7 @@ def _exit_code(pid: int) -> int | None:
 
 
 def log_tail(folder: Path, lines: int = 1) -> str:
-    """The last non-empty lines of the worker's output in run folder `folder`; empty if none."""
+    """The last non-empty lines of the output of the process of `folder`; empty if none."""
     try:
         with (folder / LOG).open("rb") as log:
             log.seek(0, os.SEEK_END)
@@ -161,9 +178,9 @@ def _signal_name(number: int) -> str:
 
 
 def end_reason(pid: int | None, folder: Path) -> str:
-    """Why the process `pid` of the run in `folder` is gone, in one sentence.
+    """Why the process `pid` of the run or sweep in `folder` is gone, in one sentence.
 
-    The signal or exit code is known for workers that this process started.
+    The signal or exit code is known for those that this process started.
     """
     code = None if pid is None else _exit_code(pid)
     if code is None:

@@ -232,13 +232,14 @@ class Worker:
         iteration = self._trainer.iteration
         if self._paused:
             self._recorder.drain()
-        if self._data is None:
+        every = self._trainer.settings.embed_every
+        if self._data is None or every == 0:
             return
         if self._embedding is None:
             # After the first point is out: the page shows life before the embedding is prepared.
             self._writer.flush()
             self._embedding = self._start_embedding(self._data)
-        if iteration % self._trainer.settings.embed_every == 0 or self._trainer.finished:
+        if iteration % every == 0 or self._trainer.finished:
             features, labels, adaptability = self._recorder.recent_samples()
             self._embedded[iteration] = (labels, adaptability)
             self._embedding.submit_transform(iteration, features)

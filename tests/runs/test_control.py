@@ -160,6 +160,23 @@ def test_a_claimed_run_without_process_has_a_grace_period(
     assert (info.status, info.reason) == (RunStatus.LOST, "Its process never started.")
 
 
+def test_code_of_ones_own_is_resumed_by_a_shell_alone(root: Path, stub: str, until: Until) -> None:
+    settings = RunSettings(network="own:build", data="none")
+    run_id = control.start(root, settings, own_code=True, worker=stub)
+    until(lambda: control.info(root, run_id).iteration > 5)
+    control.pause(root, run_id)
+    until(lambda: control.info(root, run_id).status is RunStatus.PAUSED)
+    # Its process has the code already.
+    assert control.resume(root, run_id) is not None
+    control.stop(root, run_id)
+    until(lambda: control.info(root, run_id).status is RunStatus.STOPPED)
+    with pytest.raises(InputError, match=f"Run {run_id} would run the code own:build, which only"):
+        control.resume(root, run_id, worker=stub)
+    assert control.info(root, run_id).status is RunStatus.STOPPED
+    assert control.resume(root, run_id, own_code=True, worker=stub) is None
+    until(lambda: control.info(root, run_id).status is RunStatus.RUNNING)
+
+
 def test_commands_are_judged_by_the_state_they_will_meet(
     root: Path, store: RunStore, held: tuple[str, RunWriter]
 ) -> None:
