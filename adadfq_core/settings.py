@@ -236,7 +236,10 @@ class RunSettings(BaseModel):
         50, ge=1, le=1_000_000, description="Iterations between two stored sheets of images."
     )
     embed_every: int = Field(
-        400, ge=1, le=1_000_000, description="Iterations between two embeddings of synthetic data."
+        400,
+        ge=0,
+        le=1_000_000,
+        description="Iterations between two embeddings of synthetic data; 0 makes no map.",
     )
     checkpoint_every: int = Field(
         200, ge=1, le=1_000_000, description="Iterations between two checkpoints."

@@ -58,7 +58,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("evaluate_every", 0, "a whole number from 1 to 1000000"),
     ("value_every", 0, "a whole number from 1 to 1000000"),
     ("snapshot_every", 0, "a whole number from 1 to 1000000"),
-    ("embed_every", 0, "a whole number from 1 to 1000000"),
+    ("embed_every", -1, "a whole number from 0 to 1000000"),
     ("checkpoint_every", 0, "a whole number from 1 to 1000000"),
     ("threads", 0, "a whole number from 1 to 256"),
     ("threads", 257, "a whole number from 1 to 256"),

@@ -14,15 +14,24 @@ def embedding_figure(
     real: dict[str, np.ndarray] | None,
     synthetic: dict[str, np.ndarray] | None,
     classes: Sequence[str],
+    *,
+    expected: bool = True,
 ) -> go.Figure:
     """Real features as dots, synthetic ones as diamonds, both in the colour of their class.
+
+    Without either it says whether a map is still to come (`expected`).
 
     Each of `real` and `synthetic` has "positions" `(n, 2)` and "labels" `(n,)`; synthetic also
     "adaptability" `(n,)`.
     """
     if real is None and synthetic is None:
         figure = go.Figure(layout=layout("UMAP 1", "UMAP 2"))
-        say_empty(figure, "fitted once on real features, then kept")
+        say_empty(
+            figure,
+            "fitted once on real features, then kept"
+            if expected
+            else "embed_every = 0: this run makes no map; the Inspect page does",
+        )
         return figure
     names = np.array(classes)
     colours = class_scale(len(classes))

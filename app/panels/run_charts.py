@@ -240,7 +240,13 @@ def map_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
     """Synthetic features among real ones."""
     # A new map comes once in a hundred iterations or so, and its thousands of colours are slow.
     if view.map_figure is None or not _same_map(view.map_figure[0], frame):
-        view.map_figure = (frame, embedding_figure(frame.real, frame.synthetic, classes))
+        drawn = embedding_figure(
+            frame.real,
+            frame.synthetic,
+            classes,
+            expected=view.info.settings.embed_every > 0,
+        )
+        view.map_figure = (frame, drawn)
     figure = view.map_figure[1]
     live_chart(
         figure,
