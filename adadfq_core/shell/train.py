@@ -5,32 +5,18 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.errors import RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.settings import make_settings
-from adadfq_core.settings_file import read_settings
+from adadfq_core.shell.configuring import bits_of, configured
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
 
 POLL_SECONDS = 0.5
-
-
-def _bits(text: str) -> dict[str, str]:
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise InputError(f"--bits {text} is not of the form W,A with both from 2 to 8, e.g. 3,3.")
-    return {"weight_bits": parts[0].strip(), "activation_bits": parts[1].strip()}
-
-
-def _configured(config: Path) -> dict[str, Any]:
-    changes = read_settings(config)
-    if changes.get("weights"):
-        changes["weights"] = str(Path(changes["weights"]).expanduser().absolute())
-    return changes
 
 
 def train(
@@ -63,11 +49,11 @@ def train(
     """Quantize a network without its data; Ctrl-C stops the run, which can be resumed."""
     from adadfq_core import runs
 
-    changes = _configured(config) if config is not None else {}
+    changes = configured(config) if config is not None else {}
     changes |= assigned(
         assignments, network=network, weights=weights, data=data, epochs=epochs, seed=seed
     )
-    changes |= _bits(bits) if bits is not None else {}
+    changes |= bits_of(bits) if bits is not None else {}
     if preset is None and config is None:
         preset = DEFAULT_PRESET
     settings = make_settings(changes) if preset is None else preset_settings(preset, changes)

@@ -1,0 +1,1 @@
+"""Ablation: designs over settings, sweeps that survive their process, result tables."""

@@ -1,0 +1,267 @@
+"""`python -m adadfq_core ablate`: a sweep over settings, followed to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.home import runs_folder
+from adadfq_core.shell.configuring import bits_of, configured
+from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
+
+if TYPE_CHECKING:
+    from adadfq_core.ablation.plan import Plan
+
+POLL_SECONDS = 0.5
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """`3` is the seeds 0, 1, 2; `4,7` are those two."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--seeds {text} is neither a number of seeds nor seeds separated by commas, "
+            "e.g. 3 or 4,7."
+        ) from None
+    seeds = tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
+    if not seeds:
+        raise InputError(f"--seeds {text} asks for no run; name at least 1.")
+    return seeds
+
+
+def _plan(
+    over: list[str],
+    points: Path | None,
+    design: str,
+    count: int,
+    design_seed: int,
+    **common: Any,
+) -> Plan:
+    from adadfq_core.ablation import designs
+    from adadfq_core.ablation.axes import parse_axis
+    from adadfq_core.ablation.plan import Plan
+
+    if (points is None) == (not over):
+        raise InputError(
+            "Name what to vary, either with --over lambda_l=0:0.4:5 (as often as there are axes) "
+            "or with --points FILE."
+        )
+    if points is not None:
+        found = designs.read_points(points)
+        return Plan(design="list", axes=tuple(found[0]), points=found, **common)
+    axes = [parse_axis(text) for text in over]
+    names = tuple(axis.name for axis in axes)
+    if design == "grid":
+        return Plan(design="grid", axes=names, points=designs.grid(axes), **common)
+    if design == "random":
+        drawn = designs.random(axes, count, design_seed)
+        return Plan(design="random", axes=names, points=drawn, **common)
+    if design == "latin":
+        drawn = designs.latin(axes, count, design_seed)
+        return Plan(design="latin", axes=names, points=drawn, **common)
+    raise InputError(f"--design {design} is not allowed; use grid, random or latin.")
+
+
+def _settled(plan: Plan) -> Plan:
+    """`plan` with its changes as the settings hold them and places made absolute.
+
+    Raises:
+        InputError: no cell can run, unknown network, or no such weights file.
+    """
+    from adadfq_core.ablation.designs import feasible
+
+    going, refused = feasible(plan)
+    if not going:
+        raise InputError(f"No cell of the sweep can run; the first is refused: {refused[0][1]}")
+    settings = checked(plan.settings(going[0]))
+    names = [name for name in plan.changes if name not in plan.axes]
+    if settings.names_own_code:
+        names.append("code_folder")
+    return plan.model_copy(update={"changes": {name: getattr(settings, name) for name in names}})
+
+
+def ablate(
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An axis: lambda_l=0:0.4:5 (from, to, number), lr_q=1e-5:1e-3:3:log, bits=3,4,5, "
+            "preset=..., what_if=...; repeat it for more axes."
+        ),
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of points in place of --over: a column each setting."),
+    ] = None,
+    design: Annotated[
+        str, typer.Option(help="grid (all combinations), random or latin (hypercube).")
+    ] = "grid",
+    samples: Annotated[int, typer.Option(help="Points of a random or latin design.")] = 20,
+    design_seed: Annotated[int, typer.Option(help="Seed of a random or latin design.")] = 0,
+    seeds: Annotated[str, typer.Option(help="Number of seeds, or seeds such as 4,7.")] = "1",
+    preset: Annotated[str, typer.Option(help="Named settings that all runs start from.")] = "quick",
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings that go over the preset's.")
+    ] = None,
+    network: Network = None,
+    weights: Weights = None,
+    data: Data = None,
+    bits: Annotated[str | None, typer.Option(help="W,A: weight and activation bits.")] = None,
+    assignments: Assignments = None,
+    halving: Annotated[
+        int,
+        typer.Option(
+            help="Stop a run half-way unless it is among the best 1/N there; 0 stops none."
+        ),
+    ] = 0,
+    workers: Annotated[int | None, typer.Option(help="Runs at once [default: one a core].")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of each run [default: 1].")] = None,
+    ray_address: Annotated[
+        str, typer.Option(help="Ray cluster that plays the runs: auto or host:port.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="What the pages call the sweep.")] = "",
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with what is missing of this sweep instead.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder that keeps runs [default: in ADADFQ_HOME].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Run a network at many settings and tell how each ends; Ctrl-C stops, --resume goes on."""
+    from adadfq_core.ablation import control
+    from adadfq_core.ablation.plan import Halving
+
+    root = (run_dir or runs_folder()).expanduser().absolute()
+    if resume is not None:
+        control.resume(
+            root,
+            resume,
+            workers=workers,
+            threads=threads,
+            ray_address=ray_address or None,
+            own_code=True,
+        )
+        sweep_id = resume
+    else:
+        changes = configured(config) if config is not None else {}
+        changes |= assigned(assignments, network=network, weights=weights, data=data)
+        changes |= bits_of(bits) if bits is not None else {}
+        plan = _plan(
+            over or [],
+            points,
+            design,
+            samples,
+            design_seed,
+            preset=preset,
+            changes=changes,
+            seeds=_seeds(seeds),
+            halving=Halving(factor=halving) if halving else None,
+        )
+        plan = _settled(plan)
+        _say_estimate(root, plan, workers, threads, bool(ray_address))
+        sweep_id = control.start(
+            root,
+            plan,
+            name=name,
+            workers=workers,
+            threads=threads,
+            ray_address=ray_address,
+            own_code=True,
+        )
+    try:
+        _follow(root, sweep_id)
+    except KeyboardInterrupt:
+        control.stop(root, sweep_id)
+        _follow(root, sweep_id)
+    _report(root, sweep_id, as_json)
+
+
+def _say_estimate(
+    root: Path, plan: Plan, workers: int | None, threads: int | None, remote: bool
+) -> None:
+    """How many runs it takes and how long, on stderr, before anything starts."""
+    from rich.console import Console
+
+    from adadfq_core.ablation import control
+    from adadfq_core.ablation.designs import feasible
+    from adadfq_core.ablation.estimate import costs, estimate, known_pace
+    from adadfq_core.ablation.probe import probe
+
+    console = Console(stderr=True)
+    going, refused = feasible(plan)
+    if remote:
+        console.print(f"{len(going)} runs, {len(refused)} refused; their time depends on Ray.")
+        return
+    default = control.default_workers()
+    at_once = min(workers or default[0], len(going))
+    threads = threads or default[1]
+    paces = {}
+    for cost, settings in costs(plan, threads).items():
+        pace = known_pace(root, settings, at_once)
+        if pace is None:
+            console.print("Measuring how long an iteration takes here...")
+            pace = probe(settings, at_once)
+        paces[cost] = pace
+    console.print(estimate(plan, at_once, threads, paces).sentence)
+
+
+def _follow(root: Path, sweep_id: str) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from adadfq_core.ablation import control
+    from adadfq_core.ablation.states import SETTLED, CellStatus, SweepStatus
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    told: set[int] = set()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(sweep_id, total=None)
+        while True:
+            info = control.info(root, sweep_id)
+            cells = control.cells(root, sweep_id)
+            for cell in cells:
+                if cell.status is CellStatus.FAILED and cell.index not in told:
+                    told.add(cell.index)
+                    console.print(f"cell {cell.index} {cell.point}: {cell.reason}", markup=False)
+            done = sum(cell.status in SETTLED for cell in cells)
+            bar.update(
+                task,
+                completed=done,
+                total=len(cells),
+                description=f"{sweep_id} {info.status} {info.reason}".rstrip(),
+            )
+            if info.status is not SweepStatus.RUNNING:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _report(root: Path, sweep_id: str, as_json: bool) -> None:
+    from adadfq_core.ablation import control
+    from adadfq_core.ablation.results import results_frame
+    from adadfq_core.ablation.states import SweepStatus
+
+    info = control.info(root, sweep_id)
+    frame = results_frame(root, sweep_id)
+    if as_json:
+        rows = json.loads(frame.to_json(orient="records"))
+        typer.echo(
+            json.dumps(
+                {
+                    "sweep_id": sweep_id,
+                    "status": info.status,
+                    "reason": info.reason,
+                    "cells": rows,
+                }
+            )
+        )
+    else:
+        typer.echo(frame.to_csv(index=False, sep="\t"), nl=False)
+    if info.status in (SweepStatus.FAILED, SweepStatus.LOST):
+        raise RunFailed(f"Sweep {sweep_id} {info.status}: {info.reason}")
