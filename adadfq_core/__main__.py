@@ -10,11 +10,16 @@ import sys
 import typer
 
 from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.shell.ablate import ablate
 from adadfq_core.shell.doctor import doctor
 from adadfq_core.shell.evaluate import evaluate
 from adadfq_core.shell.runs import runs_commands
+from adadfq_core.shell.sinks import log_to_mlflow, write_tensorboard
 from adadfq_core.shell.train import train
 from adadfq_core.shell.zoo import zoo_commands
+
+runs_commands.command("tensorboard")(write_tensorboard)
+runs_commands.command("mlflow")(log_to_mlflow)
 
 application = typer.Typer(
     help="AdaDFQ Playground: quantize a trained network without its training data.",
@@ -23,6 +28,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 application.command()(train)
+application.command()(ablate)
 application.command("eval")(evaluate)
 application.command()(doctor)
 application.add_typer(runs_commands, name="runs")
