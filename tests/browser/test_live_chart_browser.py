@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from browser_support import opened, serve
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
 PAGE = Path(__file__).parent / "pages" / "live_chart_page.py"
+SVG = "{http://www.w3.org/2000/svg}"
 WAIT_MS = 30_000
 # The state of the first chart. `same` tells whether its node is the one that was marked.
 STATE = """() => {
@@ -451,3 +456,127 @@ def test_a_chart_just_below_the_window_is_drawn_already(page: Any) -> None:
     page.wait_for_function(f"() => ({DRAWN})()[1] > 0", timeout=20_000)
     top = page.locator(".live-chart").nth(1).bounding_box()["y"]
     assert top >= page.viewport_size["height"]
+
+
+def chart_of(page: Any, key: str) -> Any:
+    """The chart `key`, with its tool bar in sight."""
+    chart = page.locator(f".st-key-{key} .live-chart")
+    chart.scroll_into_view_if_needed()
+    chart.locator(".nsewdrag").wait_for()
+    chart.hover()
+    return chart
+
+
+def saved(page: Any, key: str, format: str) -> tuple[str, bytes]:
+    """Name and content of the file that a button of the chart `key` gives."""
+    button = chart_of(page, key).get_by_role("button", name=f"Save as {format}")
+    with page.expect_download() as waited:
+        button.click()
+    return waited.value.suggested_filename, waited.value.path().read_bytes()
+
+
+def expected_frame(points: int) -> pd.DataFrame:
+    steps = range(points)
+    return pd.DataFrame(
+        {
+            "step": steps,
+            "top-1": [90 + step / 7 for step in steps],
+            "name": [f'"run", part {step}\nλ' for step in steps],
+        }
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_picture_is_saved_with_heading_axes_and_the_themes_ground(
+    browser: Any, server: str, scheme: str
+) -> None:
+    with opened(browser, f"{server}/files", scheme=scheme) as page:
+        box = chart_of(page, "asked").bounding_box()
+        ground = page.evaluate(
+            "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+        )
+        red, green, blue = map(int, re.findall(r"\d+", ground)[:3])
+        assert (red > 200) == (scheme == "light")
+
+        name, content = saved(page, "asked", "PNG")
+        picture = Image.open(io.BytesIO(content))
+        assert name == "sweep-1.png"
+        assert picture.width == 2 * round(box["width"])
+        assert picture.height > 2 * box["height"], "no room for the heading"
+        corners = {
+            picture.convert("RGBA").getpixel((x, y))
+            for x in (0, picture.width - 1)
+            for y in (0, picture.height - 1)
+        }
+        assert corners == {(red, green, blue, 255)}
+
+        name, content = saved(page, "asked", "SVG")
+        drawing = ElementTree.fromstring(content)
+        assert name == "sweep-1.svg"
+        assert drawing.tag == f"{SVG}svg"
+        texts = {"".join(text.itertext()) for text in drawing.iter(f"{SVG}text")}
+        assert {"Iteration", "Top-1, %", "squares"} <= texts
+        # Plotly writes a character of no width after a subscript.
+        assert "A < B & λl" in {text.replace("\u200b", "") for text in texts}
+        title = drawing.find(f".//{SVG}g[@class='g-gtitle']/{SVG}text")
+        legend = drawing.find(f".//{SVG}g[@class='legend']")
+        assert float(title.get("y")) < float(re.findall(r"[\d.]+", legend.get("transform"))[1])
+
+
+def test_a_csv_file_is_written_when_it_is_asked_for_and_then_alone(
+    browser: Any, server: str
+) -> None:
+    with opened(browser, f"{server}/elsewhere") as page:
+        sent: list[bytes] = []
+
+        def listen(socket: Any) -> None:
+            socket.on(
+                "framereceived",
+                lambda frame: sent.append(frame if isinstance(frame, bytes) else frame.encode()),
+            )
+
+        page.on("websocket", listen)
+        page.goto(f"{server}/files")
+
+        def counts() -> tuple[int, int]:
+            refreshes, written = page.get_by_test_id("stCode").inner_text().split()
+            return int(refreshes), int(written)
+
+        def wait_for_refreshes(count: int) -> None:
+            aim = counts()[0] + count
+            deadline = time.monotonic() + 60
+            while counts()[0] < aim:
+                assert time.monotonic() < deadline, "the page does not refresh"
+                page.wait_for_timeout(100)
+
+        chart_of(page, "asked")
+        wait_for_refreshes(2)
+        assert counts()[1] == 0
+        assert not [frame for frame in sent if b"part 4" in frame]
+
+        name, content = saved(page, "asked", "CSV")
+        assert name == "sweep-1.csv"
+        pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content)), expected_frame(300))
+        with_file = len([frame for frame in sent if b"part 299" in frame])
+        assert with_file >= 1
+        wait_for_refreshes(3)
+        # Sent again only if the browser asked again, which it does after seconds without an answer.
+        assert len([frame for frame in sent if b"part 299" in frame]) == counts()[1]
+
+        # The same file once more, by the keyboard.
+        button = chart_of(page, "asked").get_by_role("button", name="Save as CSV")
+        button.focus()
+        with page.expect_download() as waited:
+            page.keyboard.press("Enter")
+        assert waited.value.path().read_bytes() == content
+
+        name, content = saved(page, "ready", "CSV")
+        assert name == "sweep-2.csv"
+        pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content)), expected_frame(5))
+
+
+def test_a_chart_without_numbers_to_take_away_offers_pictures(browser: Any, server: str) -> None:
+    with opened(browser, f"{server}/files") as page:
+        chart = chart_of(page, "pictures")
+        assert chart.get_by_role("button", name="Save as CSV").count() == 0
+        assert saved(page, "pictures", "PNG")[0] == "pictures.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -26,6 +27,24 @@ _mount = st.components.v2.component(
     css=(_FRONTEND / "live_chart.css").read_text(encoding="utf-8"),
     isolate_styles=False,
 )
+
+
+@dataclass(frozen=True)
+class Download:
+    """What the reader may take away of a chart beside its picture.
+
+    Attributes:
+        name: Of all its files, without an ending.
+        csv: The numbers behind the chart, or a function that writes them; it is called only in the
+            run in which the reader asks for the file.
+    """
+
+    name: str
+    csv: str | Callable[[], str]
+
+    def text(self) -> str:
+        """The content of the CSV file."""
+        return self.csv if isinstance(self.csv, str) else self.csv()
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ def live_chart(
     alt: str = "",
     selectable: bool = False,
     lasso: bool = False,
+    download: Download | None = None,
 ) -> LiveChartResult:
     """Draw `figure`, or bring the chart drawn under `key` up to date with it.
 
@@ -77,6 +97,8 @@ def live_chart(
             in one.
         lasso: Let the reader draw round points of a flat chart, or a box, and report them. Points
             that a later refresh puts into the outline are not reported.
+        download: Names the files of the chart's own buttons PNG and SVG (`None` names them after
+            `key`), and adds the button CSV. Asking for a CSV file costs one run.
     """
     slot = f"_live_chart:{key}"
     # Streamlit forgets a component that was left out of a run; its node is gone by then as well,
@@ -85,6 +107,7 @@ def live_chart(
     channel, update = plan_update(
         sent, take_snapshot(figure, revision), new_base=secrets.token_hex(4)
     )
+    asked: str | None = st.session_state.pop(_csv_slot(slot), None)
     answer = _mount(
         key=key,
         height=height,
@@ -92,12 +115,16 @@ def live_chart(
             "update": update,
             "title": title,
             "alt": alt,
-            "name": key,
+            "name": key if download is None else download.name,
+            "offers_csv": download is not None,
+            # Sent in the run that was asked for it alone; the browser asks again if it got lost.
+            "csv": None if download is None or asked is None else [asked, download.text()],
             "selectable": selectable,
             "lasso": lasso,
             "assets": assets.publish("live_chart", module=_module(), plotly=_plotly()),
         },
         on_resync_change=partial(_forget, slot),
+        on_csv_wanted_change=partial(_note_csv, slot),
         on_clicked_change=assets.ignore,
         on_selected_change=assets.ignore,
     )
@@ -111,6 +138,15 @@ def live_chart(
 
 def _forget(slot: str) -> None:
     st.session_state[slot] = None
+
+
+def _csv_slot(slot: str) -> str:
+    return f"{slot}:csv"
+
+
+def _note_csv(slot: str) -> None:
+    # A fresh name each time: Streamlit hands a message that repeats the last one to no script.
+    st.session_state[_csv_slot(slot)] = secrets.token_hex(4)
 
 
 @cache

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from app.components.live_chart import live_chart
+from app.components.live_chart import Download, live_chart
 
 SECONDS_PER_POINT = 0.4
 
@@ -154,6 +155,37 @@ def far() -> None:
     far_panel()
 
 
+def file_frame(points: int) -> pd.DataFrame:
+    """Names with all that a CSV file has to quote."""
+    steps = np.arange(points)
+    names = [f'"run", part {step}\nλ' for step in steps]
+    return pd.DataFrame({"step": steps, "top-1": 90 + steps / 7, "name": names})
+
+
+@st.fragment(run_every=SECONDS_PER_POINT)
+def files_panel() -> None:
+    state = st.session_state
+    state["refreshes"] = state.get("refreshes", 0) + 1
+
+    def written() -> str:
+        state["written"] = state.get("written", 0) + 1
+        return file_frame(300).to_csv(index=False)
+
+    figure = go.Figure(go.Scatter(x=np.arange(50), y=np.arange(50) ** 2, name="squares"))
+    figure.update_layout(xaxis_title="Iteration", yaxis_title="Top-1, %", showlegend=True)
+    for key, title, download in (
+        ("asked", "A < B & λ<sub>l</sub>", Download("sweep-1", written)),
+        ("ready", "", Download("sweep-2", file_frame(5).to_csv(index=False))),
+        ("pictures", "", None),
+    ):
+        live_chart(figure, key=key, revision="run-1", title=title, height=260, download=download)
+    st.code(f"{state['refreshes']} {state.get('written', 0)}", language=None)
+
+
+def files() -> None:
+    files_panel()
+
+
 def elsewhere() -> None:
     st.write("Nothing here.")
 
@@ -164,6 +196,7 @@ st.navigation(
         st.Page(charts, title="Charts", default=True),
         st.Page(selection, title="Selection"),
         st.Page(far, title="Far"),
+        st.Page(files, title="Files"),
         st.Page(elsewhere, title="Elsewhere"),
     ]
 ).run()

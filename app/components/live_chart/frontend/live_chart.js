@@ -1,7 +1,7 @@
 // The browser side of the live chart: holds the figure, applies updates to it, lets Plotly redraw.
 // The messages are described in delta.py.
 
-const RESYNC_RETRY_MS = 3000;
+const RETRY_MS = 3000;
 // How far outside the window a chart is drawn already, so that scrolling meets finished ones.
 const NEAR = "150px";
 // Plotly takes up to 100 ms after a drag to make a drawn outline part of the layout; a redraw
@@ -9,6 +9,8 @@ const NEAR = "150px";
 const SETTLING_MS = 200;
 // A press that moves no further is a click, in pixels.
 const STILL = 4;
+// Room above the drawing for the heading in a saved picture, in pixels.
+const HEADING = 34;
 
 let plotlyLoading = null;
 
@@ -49,6 +51,7 @@ export default class LiveChart {
     this.spatialPoint = null; // of a 3D trace, under the pointer
     this.reported = null;
     this.resyncTimer = 0;
+    this.csvTimer = 0; // runs while a CSV file is asked for
 
     this.resizing = new ResizeObserver(() => this.fit());
     this.resizing.observe(this.node);
@@ -76,6 +79,7 @@ export default class LiveChart {
 
   destroy() {
     clearTimeout(this.resyncTimer);
+    clearTimeout(this.csvTimer);
     clearTimeout(this.releaseTimer);
     this.resizing.disconnect();
     this.watching.disconnect();
@@ -90,6 +94,7 @@ export default class LiveChart {
     if (data !== this.data) {
       this.data = data;
       this.describe(data);
+      if (data.csv && this.csvTimer) this.saveCsv(data.csv[1]);
       if (this.apply(data.update)) this.needsDraw = true;
     }
     const palette = readPalette(this.node);
@@ -100,7 +105,7 @@ export default class LiveChart {
     this.draw();
   }
 
-  describe({ title, alt, selectable, lasso }) {
+  describe({ title, alt, selectable, lasso, offers_csv: offersCsv }) {
     if (title !== this.title) {
       this.title = title;
       this.heading.hidden = !title;
@@ -108,8 +113,10 @@ export default class LiveChart {
     }
     this.node.dataset.selectable = selectable;
     this.node.dataset.lasso = lasso;
+    this.node.dataset.csv = offersCsv;
     if (alt) {
-      this.node.setAttribute("role", "img");
+      // No "img", whose buttons would be hidden from those who do not see it.
+      this.node.setAttribute("role", "figure");
       this.node.setAttribute("aria-label", alt);
     } else {
       this.node.removeAttribute("role");
@@ -147,7 +154,45 @@ export default class LiveChart {
     this.resyncTimer = setTimeout(() => {
       this.resyncTimer = 0;
       this.askForAll();
-    }, RESYNC_RETRY_MS);
+    }, RETRY_MS);
+  }
+
+  askForCsv() {
+    clearTimeout(this.csvTimer);
+    this.send("csv_wanted", true);
+    this.csvTimer = setTimeout(() => this.askForCsv(), RETRY_MS);
+  }
+
+  saveCsv(text) {
+    clearTimeout(this.csvTimer);
+    this.csvTimer = 0;
+    // The mark tells spreadsheets that the text is UTF-8.
+    const file = new Blob(["\uFEFF", text], { type: "text/csv;charset=utf-8" });
+    const link = makeElement("a", "");
+    link.href = URL.createObjectURL(file);
+    link.download = `${this.data.name}.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 0);
+  }
+
+  // The page's background goes into the file: light text on nothing is lost on a white slide.
+  savePicture(Plotly, format) {
+    const { data, layout, clientWidth, clientHeight } = this.node;
+    const heading = this.title ? HEADING : 0;
+    const title = this.title && {
+      title: { text: escaped(this.title), pad: { t: 12 } },
+      margin: { ...layout.margin, t: (this.node._fullLayout.margin.t ?? 0) + heading },
+    };
+    return Plotly.downloadImage(
+      { data, layout: { ...layout, paper_bgcolor: this.palette.background, ...title } },
+      {
+        format,
+        filename: this.data.name,
+        width: clientWidth,
+        height: clientHeight + heading,
+        scale: format === "png" ? 2 : 1,
+      },
+    );
   }
 
   settle() {
@@ -371,6 +416,11 @@ function withSubscripts(text) {
   });
 }
 
+// The same text as Plotly takes it, for which more than <sub> is markup.
+function escaped(text) {
+  return text.replaceAll("&", "&amp;").replace(/<(?!\/?sub>)/g, "&lt;");
+}
+
 function sizeOf({ clientWidth, clientHeight }) {
   return `${clientWidth} x ${clientHeight}`;
 }
@@ -471,23 +521,15 @@ function makeTemplate(palette, hasTitle, lasso) {
 }
 
 function makeConfig(Plotly, chart) {
-  // The page's background goes into the file: light text on nothing is lost on a white slide.
-  const save = (format) => (node) =>
-    Plotly.downloadImage(
-      { data: node.data, layout: { ...node.layout, paper_bgcolor: chart.palette.background } },
-      {
-        format,
-        filename: chart.data.name,
-        width: node.clientWidth,
-        height: node.clientHeight,
-        scale: format === "png" ? 2 : 1,
-      },
-    );
-  const button = (format, icon) => ({
+  const button = (format, click) => ({
     name: `save-${format}`,
-    title: `Save as ${format.toUpperCase()}`,
-    icon,
-    click: save(format),
+    title: `Save as ${format}`,
+    icon: () => {
+      const label = makeElement("span", "live-chart-save");
+      label.textContent = format;
+      return label;
+    },
+    click,
   });
   return {
     // Plotly's own "Share chart..." button uploads the data to its makers.
@@ -497,8 +539,9 @@ function makeConfig(Plotly, chart) {
     showTips: false,
     modeBarButtonsToRemove: ["toImage", "autoScale2d"],
     modeBarButtonsToAdd: [
-      button("png", Plotly.Icons.camera),
-      button("svg", Plotly.Icons.disk),
+      button("PNG", () => chart.savePicture(Plotly, "png")),
+      button("SVG", () => chart.savePicture(Plotly, "svg")),
+      button("CSV", () => chart.askForCsv()),
     ],
   };
 }
