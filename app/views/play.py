@@ -9,6 +9,7 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
+from app.markdown import plain
 from app.pace import refresh_seconds
 from app.panels import controls, run_charts
 from app.panels.address import history_key, restore_from_address, write_address
@@ -173,7 +174,7 @@ def page() -> None:
             status_strip(view)
             other = beside_view(root)
             for notice in view.notices:
-                st.info(notice)
+                st.info(plain(notice))
             if view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
                 with st.container(key="live"):
