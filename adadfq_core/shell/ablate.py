@@ -201,6 +201,11 @@ def _say_estimate(
     default = control.default_workers()
     at_once = min(workers or default[0], len(going))
     threads = threads or default[1]
+    if at_once * threads > control.cores():
+        console.print(
+            f"{at_once} runs at once with {threads} threads each share {control.cores()} cores, "
+            "so they slow each other."
+        )
     paces = {}
     for cost, settings in costs(plan, threads).items():
         pace = known_pace(root, settings, at_once)

@@ -130,6 +130,23 @@ def test_a_killed_run_is_resumed_by_its_sweep(tmp_path: Path) -> None:
     _wait(lambda: _finished(tmp_path, sweep_id))
 
 
+def test_a_run_that_diverges_fails_its_cell_alone(tmp_path: Path) -> None:
+    plan = Plan(
+        preset="quick", changes=TINY, axes=("lr_q",), points=({"lr_q": 1.0}, {"lr_q": 1e-4})
+    )
+    sweep_id = control.start(tmp_path, plan, workers=2)
+    _wait(lambda: _finished(tmp_path, sweep_id))
+    info = control.info(tmp_path, sweep_id)
+    assert (info.status, info.reason) == (
+        SweepStatus.FINISHED,
+        "1 of 2 cells failed; resume the sweep to try again.",
+    )
+    failed, finished = control.cells(tmp_path, sweep_id)
+    assert (failed.status, finished.status) == (CellStatus.FAILED, CellStatus.FINISHED)
+    assert failed.attempts == 1
+    assert "became nan at iteration" in failed.reason
+
+
 def test_a_paused_run_of_somebody_takes_no_place(tmp_path: Path) -> None:
     own = runs.start(tmp_path, preset_settings("quick", {**TINY, "slow_motion": 500}))
     _wait(lambda: runs.info(tmp_path, own).iteration >= 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,20 +11,24 @@ import pytest
 from markdown_it import MarkdownIt
 from stored_runs import held_run, stored_run
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
 from adadfq_core import runs
+from adadfq_core.__main__ import application
 from adadfq_core.ablation.plan import Plan
 from adadfq_core.ablation.states import SweepInfo, SweepStatus
+from adadfq_core.errors import InputError
 from adadfq_core.runs.overview import SweepName
 from adadfq_core.runs.records import RecordKind, RunInfo, RunStatus
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.summary import Summary
 from adadfq_core.settings import RunSettings
+from app.markdown import plain
 from app.panels.runs.chosen import comparison_table
 from app.panels.runs.frame import RunFilter, matching, reader_zone, runs_frame
 from app.panels.runs.known import Held, brought_up_to_date
+from app.panels.runs.outlets import commands
 from app.panels.runs.sweeps import sweeps_frame
-from app.panels.runs.told import plain
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -121,6 +126,16 @@ def test_differences_side_by_side() -> None:
         "one": ["–", "0.1, 0.2", "False"],
         "two": ["/w.pt", "–", "True"],
     }
+
+
+@pytest.mark.parametrize("tool", ["TensorBoard", "MLflow"])
+def test_the_commands_for_other_tools_are_commands_of_the_shell(tool: str, root: Path) -> None:
+    program, *words = shlex.split(commands(["run-a", "run-b"])[tool])
+    assert [program, *words[:2]] == ["python", "-m", "adadfq_core"]
+    told = CliRunner().invoke(application, words[2:])
+    # It got as far as looking for the runs: all its options exist.
+    assert isinstance(told.exception, InputError)
+    assert str(told.exception).startswith("There is no run 'run-a'")
 
 
 def test_sweeps_tell_how_many_cells_are_settled() -> None:

@@ -16,6 +16,7 @@ from adadfq_core.runs.archive_format import SUFFIX
 from adadfq_core.runs.labels import MOST_NOTE_CHARACTERS, MOST_TAGS
 from app.navigation import open_game
 from app.panels.inspection.state import open_inspection
+from app.panels.runs.outlets import outlets_panel
 from app.panels.runs.told import attempt
 
 MOST_COMPARED = 12
@@ -56,6 +57,8 @@ def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
             help="The run with its log, images and checkpoints as one file, which Import takes "
             "here or elsewhere. Made when it is pressed, once the run has ended.",
         )
+        with st.popover("Other tools", icon=":material/monitoring:"):
+            outlets_panel([info.run_id for info in chosen])
         if st.button(
             "Delete …",
             icon=":material/delete:",
