@@ -54,6 +54,22 @@ class HPrimeBins:
     upper: np.ndarray
 
 
+def bands_columns(bins: HPrimeBins) -> dict[str, np.ndarray]:
+    """The numbers behind the bands: columns `(n,)` by their names."""
+    levels = {
+        f"quantile_{level:g}": values
+        for level, values in zip(QUANTILES, bins.quantiles, strict=True)
+    }
+    return {
+        "iteration": bins.iteration,
+        "mean": bins.mean,
+        **levels,
+        "inside": bins.inside,
+        "lambda_l": bins.lower,
+        "lambda_u": bins.upper,
+    }
+
+
 def bin_h_prime(
     iteration: Sequence[float] | np.ndarray,
     values: Sequence[float] | np.ndarray,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 import torch
@@ -15,7 +16,12 @@ from adadfq_core.settings import RunSettings
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.game_value import game_value_figure
-from app.charts.h_prime_bands import HPrimeBins, bin_h_prime, h_prime_bands_figure
+from app.charts.h_prime_bands import (
+    HPrimeBins,
+    bands_columns,
+    bin_h_prime,
+    h_prime_bands_figure,
+)
 from app.charts.margin import bar_ends, margin_figure
 from app.charts.margin_picture import margin_picture
 from app.charts.style import mark_moment
@@ -29,11 +35,22 @@ from app.charts.terms import (
     loss_q_figure,
     terms_figure,
 )
-from app.components.live_chart import live_chart
+from app.components.live_chart import Download, live_chart
 from app.run_view import Frame, RunView
 
 H_PRIME_BINS = 120
 _TERMS_OF_GDFQ = ("iteration", "loss_g", "loss_bns")
+
+
+Columns = Mapping[str, Any]
+"""Columns of one length, by their names."""
+
+
+def _taken_away(view: RunView, what: str, columns: Callable[[], Columns]) -> Download:
+    """The files of a chart; its `columns` are made only when the CSV is asked for."""
+    return Download(
+        f"{view.run_id}-{what}", lambda: pd.DataFrame(dict(columns())).to_csv(index=False)
+    )
 
 
 def accuracy_title(data: dict[str, Any] | None) -> str:
@@ -49,22 +66,40 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     if view.network["data"] is None:
         st.markdown(f"##### {title}")
         return
+    iterations, top1_q = view.top1_q()
     figure = accuracy_figure(
-        *view.top1_q(),
+        iterations,
+        top1_q,
         view.summary().top1_p,
         view.info.settings.iterations,
         view.changes,
         beside and (beside.info.preset, *beside.top1_q()),
     )
-    _over_iterations(view, frame, figure, "accuracy", title, 408, "Top-1 of Q against P")
+    download = _taken_away(view, "accuracy", lambda: {"iteration": iterations, "top1_q": top1_q})
+    _over_iterations(view, frame, figure, "accuracy", title, 408, "Top-1 of Q against P", download)
 
 
 def _over_iterations(
-    view: RunView, frame: Frame, figure: go.Figure, key: str, title: str, height: int, alt: str
+    view: RunView,
+    frame: Frame,
+    figure: go.Figure,
+    key: str,
+    title: str,
+    height: int,
+    alt: str,
+    download: Download,
 ) -> None:
     """A chart over the run's iterations, with the moment marked that is looked at."""
     mark_moment(figure, frame.past)
-    live_chart(figure, key=key, revision=view.run_id, title=title, height=height, alt=alt)
+    live_chart(
+        figure,
+        key=key,
+        revision=view.run_id,
+        title=title,
+        height=height,
+        alt=alt,
+        download=download,
+    )
 
 
 def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
@@ -104,6 +139,9 @@ def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | N
         height=408,
         alt="Samples on the H' axis between the boundaries of the margin",
         selectable=True,
+        download=_taken_away(
+            view, "margin", lambda: {name: samples[name] for name in ("labels", "h_prime", "push")}
+        ),
     ).clicked
     return None if clicked is None else clicked["customdata"]
 
@@ -118,7 +156,17 @@ def value_panel(view: RunView, frame: Frame) -> None:
         view.changes,
     )
     title = "The game's value and who pulls it where"
-    _over_iterations(view, frame, figure, "game_value", title, 388, "The game's value over the run")
+    download = _taken_away(view, "value", lambda: _measured_values(view))
+    alt = "The game's value over the run"
+    _over_iterations(view, frame, figure, "game_value", title, 388, alt, download)
+
+
+def _measured_values(view: RunView) -> Columns:
+    """The game's value around the half moves that were measured; NaN where one was not made."""
+    columns = {"iteration": [iteration for iteration, _ in view.values]}
+    for name in ("before", "after_g", "after_q"):
+        columns[name] = [value.get(name, np.nan) for _, value in view.values]
+    return columns
 
 
 def histogram_panel(
@@ -142,19 +190,22 @@ def histogram_panel(
         height=348,
         alt="Histogram of H' with margin",
         selectable=True,
+        download=_taken_away(view, "h-prime", lambda: {"h_prime": frame.h_prime}),
     ).clicked
     return None if clicked is None else bar_ends(clicked["x"])
 
 
 def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Mean and quantiles of H' over the run, and the share of samples inside the margin."""
+    bins = _bins(view)
     figure = h_prime_bands_figure(
-        _bins(view),
+        bins,
         view.info.settings.iterations,
         view.changes,
         beside and (beside.info.preset, _bins(beside)),
     )
-    _over_iterations(view, frame, figure, "bands", "H' over the run", 388, "Bands of H'")
+    download = _taken_away(view, "bands", lambda: bands_columns(bins))
+    _over_iterations(view, frame, figure, "bands", "H' over the run", 388, "Bands of H'", download)
 
 
 def _bins(view: RunView) -> HPrimeBins:
@@ -192,7 +243,13 @@ def terms_panel(view: RunView, beside: RunView | None) -> None:
     )
     other = beside and Beside(beside.info.preset, _terms(beside), _weights(beside, weighted))
     figure = terms_figure(_terms(view), view.changes, _weights(view, weighted), other)
-    live_chart(figure, key="losses", revision=view.run_id, alt="Losses over iterations")
+    live_chart(
+        figure,
+        key="losses",
+        revision=view.run_id,
+        alt="Losses over iterations",
+        download=_taken_away(view, "losses", lambda: _terms(view)),
+    )
     _tell_of_other_losses(view, beside)
 
 
@@ -232,7 +289,15 @@ def players_panel(view: RunView, beside: RunView | None) -> None:
     ):
         with column:
             figure = make(view.steps, view.changes, other)
-            live_chart(figure, key=key, revision=view.run_id, title=title, height=288, alt=title)
+            live_chart(
+                figure,
+                key=key,
+                revision=view.run_id,
+                title=title,
+                height=288,
+                alt=title,
+                download=_taken_away(view, "steps", lambda: view.steps),
+            )
     _tell_of_other_losses(view, beside)
 
 
@@ -255,7 +320,26 @@ def map_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> None:
         title="UMAP of P's features: synthetic against real",
         height=388,
         alt="UMAP of features",
+        download=_taken_away(view, "map", lambda: _map_columns(frame, classes)),
     )
+
+
+def _map_columns(frame: Frame, classes: Sequence[str]) -> Columns:
+    """Every point of the map, real ones first."""
+    parts = [
+        (name, part)
+        for name, part in (("real", frame.real), ("synthetic", frame.synthetic))
+        if part is not None
+    ]
+    positions = [part["positions"] for _, part in parts] or [np.zeros((0, 2))]
+    labels = [part["labels"] for _, part in parts] or [np.zeros(0, dtype=np.int64)]
+    x, y = np.concatenate(positions).T
+    return {
+        "source": [name for name, part in parts for _ in part["labels"]],
+        "class": np.array(classes)[np.concatenate(labels)],
+        "x": x,
+        "y": y,
+    }
 
 
 def _same_map(one: Frame, other: Frame) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
@@ -16,7 +19,7 @@ from adadfq_core.runs import RecordKind
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
-from app.components.live_chart import LiveChartResult
+from app.components.live_chart import Download, LiveChartResult
 from app.panels import run_charts
 from app.run_view import RunView
 
@@ -96,6 +99,60 @@ def test_every_chart_over_iterations_names_the_other_run_once(
     }
     for key, figure in drawn.items():
         assert _legend(figure) == [*alone[key], other]
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], pd.DataFrame]]:
+    """The CSV file of each chart that the panels draw, as a reader's pandas reads it."""
+    files: dict[str, Callable[[], pd.DataFrame]] = {}
+
+    def draw(figure: go.Figure, *, key: str, download: Download, **_: object) -> LiveChartResult:
+        files[key] = lambda: pd.read_csv(io.StringIO(download.text()))
+        return LiveChartResult()
+
+    monkeypatch.setattr(run_charts, "live_chart", draw)
+    return files
+
+
+def test_the_csv_of_a_chart_holds_what_it_shows(
+    begin: Callable[[str, int], tuple[RunView, RunWriter]],
+    taken: dict[str, Callable[[], pd.DataFrame]],
+) -> None:
+    view, writer = begin("AdaDFQ", 3)
+    writer.append(RecordKind.VALUE, 2, {"before": 0.4, "after_g": 0.3})
+    writer.flush()
+    view.refresh()
+    _draw_all(view, None)
+    run_charts.value_panel(view, view.frame(view.info.settings))
+    assert taken["accuracy"]().to_dict("list") == {"iteration": [1], "top1_q": [80.0]}
+    assert taken["margin"]()["h_prime"].tolist() == [0.3, 0.6] * 3
+    bands = taken["bands"]()
+    assert bands["mean"].tolist() == pytest.approx([0.45] * 3)
+    assert (bands["quantile_0.1"] < bands["mean"]).all()
+    assert bands["lambda_u"].tolist() == [0.8] * 3
+    losses = taken["losses"]()
+    assert losses["iteration"].tolist() == [1, 2, 3]
+    assert losses["loss_bns"].tolist() == [2.0] * 3
+    assert taken["gradients"]()["lr_g"].tolist() == [1e-3] * 3
+    value = taken["game_value"]()
+    assert value[["iteration", "before", "after_g"]].to_numpy().tolist() == [[2, 0.4, 0.3]]
+    assert value["after_q"].isna().all()
+
+
+def test_the_csv_of_the_map_names_every_point(
+    begin: Callable[[str, int], tuple[RunView, RunWriter]],
+    taken: dict[str, Callable[[], pd.DataFrame]],
+) -> None:
+    view, _ = begin("AdaDFQ", 1)
+    frame = view.frame(view.info.settings)
+    run_charts.map_panel(view, frame, ("a", "b"))
+    assert taken["embedding"]().empty
+    point = {"positions": np.array([[1.0, 2.0]]), "labels": np.array([1])}
+    run_charts.map_panel(view, replace(frame, real=point, synthetic=point), ("a", "b"))
+    assert taken["embedding"]().to_numpy().tolist() == [
+        ["real", "b", 1.0, 2.0],
+        ["synthetic", "b", 1.0, 2.0],
+    ]
 
 
 def _legend(figure: go.Figure) -> list[str]:
