@@ -40,9 +40,9 @@ POLL_SECONDS = 0.05
 REPEATS = 3
 
 
-def plan_of(points: int, changes: dict[str, int]) -> Plan:
-    """The paper's figure: `points` values of either boundary of the margin."""
-    axes = [parse_axis(f"lambda_l=0:0.4:{points}"), parse_axis(f"lambda_u=0.5:0.9:{points}")]
+def plan_of(lambda_l: str, lambda_u: str, changes: dict[str, int]) -> Plan:
+    """Both boundaries of the margin varied, as the shell writes it."""
+    axes = [parse_axis(f"lambda_l={lambda_l}"), parse_axis(f"lambda_u={lambda_u}")]
     names = tuple(axis.name for axis in axes)
     return Plan(preset="quick", changes=changes, axes=names, points=grid(axes))
 
@@ -78,7 +78,7 @@ def efficiency(root: Path, sweep_id: str) -> dict[str, float]:
 
 def one_cell(root: Path) -> tuple[float, float]:
     """Seconds of a sweep of one short cell, and of its run without a sweep."""
-    plan = plan_of(1, SHORT)
+    plan = plan_of("0.1", "0.8", SHORT)
     began = time.monotonic()
     play(root, plan)
     swept = time.monotonic() - began
@@ -102,7 +102,9 @@ def main() -> None:
         if arguments.of:
             found = efficiency(runs_folder(), arguments.of)
         else:
-            plan = plan_of(2, SHORT) if arguments.small else plan_of(5, {})
+            plan = plan_of("0:0.4:5", "0.5:0.9:5", {})
+            if arguments.small:
+                plan = plan_of("0,0.4", "0.5,0.9", SHORT)
             found = efficiency(root, play(root, plan))
         for name, value in found.items():
             console.print(f"{name}\t{value:.3g}")

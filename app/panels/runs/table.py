@@ -110,11 +110,10 @@ def table_panel(frame: pd.DataFrame, wanted: RunFilter) -> list[str]:
     # Rows are chosen by their places, so that other rows need another table.
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     state = st.dataframe(
-        shown,
+        shown[list(COLUMNS)],
         key=f"runs_table_{digest}",
         hide_index=True,
         height="content" if len(ids) <= _MOST_ROWS_HIGH else _MOST_PIXELS_HIGH,
-        column_order=list(COLUMNS),
         column_config=COLUMNS,
         placeholder="–",
         on_select="rerun",
