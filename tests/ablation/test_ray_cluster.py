@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import shutil
@@ -48,6 +49,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _prints_as_before() -> Iterator[None]:
+    """Ray puts a function of its own in the place of `print`, which then cannot be pickled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtins, "print", builtins.print)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +203,7 @@ def _until_ended(executor: RayExecutor, then: Callable[[Progress], None]) -> End
     raise AssertionError("timed out")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_from_its_checkpoint_over_the_client_port(
     cluster: Any, tmp_path: Path
 ) -> None:
@@ -271,6 +281,7 @@ executor.close()
 """
 
 
+@pytest.mark.slow
 def test_a_cluster_that_goes_away_is_told(temporary: Path, tmp_path: Path) -> None:
     with _cluster() as made:
         address = made.gcs_address

@@ -29,6 +29,7 @@ def _taken_in(root: Path, outcome: Outcome) -> str:
     return import_run(root, path)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_elsewhere_to_the_numbers_of_an_uninterrupted_one(
     tmp_path: Path,
 ) -> None:

@@ -74,7 +74,8 @@ def wait_for_chart(page: Any) -> None:
 
 
 def read(page: Any) -> dict[str, Any]:
-    return page.evaluate(STATE)
+    # A chart that has just come back is empty for a moment.
+    return page.wait_for_function(STATE).json_value()
 
 
 def wait_for_refreshes(page: Any, count: int) -> dict[str, Any]:
