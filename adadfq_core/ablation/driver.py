@@ -17,7 +17,7 @@ from adadfq_core.ablation.halving import hopeless, rungs
 from adadfq_core.ablation.plan import Cell
 from adadfq_core.ablation.states import SETTLED, CellInfo, CellStatus, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
-from adadfq_core.errors import RunFailed
+from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs import control
 from adadfq_core.runs.records import RecordKind, RunStatus
 from adadfq_core.settings import RunSettings
@@ -81,8 +81,18 @@ class Driver:
             self._attempts[index] += 1
             self._running[index] = settings
             preset = str(self._cells[index].point.get("preset", self._plan.preset))
-            self._executor.submit(Job(index, settings, preset, self._run_ids[index]))
+            self._executor.submit(Job(index, settings, preset, self._earlier(index, settings)))
         self._say("" if self._running else _WAITS)
+
+    def _earlier(self, index: int, settings: RunSettings) -> str | None:
+        """An earlier run of a cell to go on from, unless it was deleted or steered by hand."""
+        run_id = self._run_ids[index]
+        if run_id is None:
+            return None
+        try:
+            return None if self._changed_by_hand(run_id, settings) else run_id
+        except InputError:
+            return None
 
     def _settings(self, cell: Cell) -> RunSettings:
         return self._plan.settings(cell).model_copy(update={"threads": self._threads})

@@ -14,6 +14,7 @@ from adadfq_core.ablation.plan import Halving, Plan
 from adadfq_core.ablation.states import CellStatus, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
 from adadfq_core.errors import RunFailed
+from adadfq_core.runs.deletion import delete_runs
 from adadfq_core.runs.records import RecordKind, RunStatus
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
@@ -201,6 +202,30 @@ def test_a_run_that_was_steered_by_hand_is_not_the_cells_result(tmp_path: Path) 
     cells = store.cells(sweep_id)
     assert [cell.status for cell in cells] == ["finished", "failed", "finished", "finished"]
     assert "settings were changed while it ran" in cells[1].reason
+    # Resumed, the sweep plays the cell anew instead of taking that run again.
+    store.end(store.info(sweep_id), SweepStatus.FINISHED, "")
+    store.reclaim(sweep_id, 2, 3, "")
+    again = ScriptedPlace(store)
+    assert drive(store, sweep_id, again) == (SweepStatus.FINISHED, "")
+    assert [(job.cell, job.run_id) for job in again.jobs] == [(1, None)]
+    assert store.cells(sweep_id)[1].run_id != cells[1].run_id
+
+
+def test_a_cell_whose_run_was_deleted_starts_anew(tmp_path: Path) -> None:
+    store, sweep_id = _sweep(tmp_path)
+    lost = (RunStatus.LOST, "Its process was killed by SIGKILL.")
+
+    class Deleting(ScriptedPlace):
+        def poll(self) -> list[Event]:
+            events = super().poll()
+            for event in events:
+                if isinstance(event, Ended) and event.status is RunStatus.LOST:
+                    delete_runs(self.store.root, [event.run_id])
+            return events
+
+    place = Deleting(store, places=1, ends={(1, 1): lost})
+    assert drive(store, sweep_id, place) == (SweepStatus.FINISHED, "")
+    assert [(job.cell, job.run_id) for job in place.jobs][1:3] == [(1, None), (1, None)]
 
 
 def test_hopeless_cells_are_halved_and_the_best_is_not(tmp_path: Path) -> None:
