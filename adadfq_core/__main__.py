@@ -15,6 +15,7 @@ from adadfq_core.shell.doctor import doctor
 from adadfq_core.shell.evaluate import evaluate
 from adadfq_core.shell.runs import runs_commands
 from adadfq_core.shell.sinks import log_to_mlflow, write_tensorboard
+from adadfq_core.shell.sweeps import sweeps_commands
 from adadfq_core.shell.train import train
 from adadfq_core.shell.zoo import zoo_commands
 
@@ -32,6 +33,7 @@ application.command()(ablate)
 application.command("eval")(evaluate)
 application.command()(doctor)
 application.add_typer(runs_commands, name="runs")
+application.add_typer(sweeps_commands, name="sweeps")
 application.add_typer(zoo_commands, name="zoo")
 
 

@@ -16,6 +16,7 @@ from adadfq_core.ablation.states import CellInfo, SweepInfo, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs.control import STARTING_GRACE_S
+from adadfq_core.runs.deletion import delete_runs
 from adadfq_core.runs.process import alive, end_reason, identity, reap, spawn_detached
 from adadfq_core.settings import bounds
 
@@ -159,6 +160,29 @@ def stop(root: Path, sweep_id: str) -> None:
         InputError: there is no such sweep, or it is not running.
     """
     _opened(root).ask_stop(sweep_id)
+
+
+def run_ids(root: Path, sweep_id: str) -> list[str]:
+    """The runs of a sweep's cells, in the order of its plan.
+
+    Raises:
+        InputError: there is no such sweep.
+    """
+    return [cell.run_id for cell in cells(root, sweep_id) if cell.run_id is not None]
+
+
+def delete(root: Path, sweep_id: str, *, with_runs: bool) -> int:
+    """Delete a sweep, alone or with the runs of its cells; returns the bytes that it has freed.
+
+    Raises:
+        InputError: there is no such sweep, it is running, or one of the runs is active.
+    """
+    store = _opened(root)
+    # Before its runs: a sweep that is running refuses.
+    store.check_ended(sweep_id)
+    freed = delete_runs(root, run_ids(root, sweep_id)) if with_runs else 0
+    store.delete(sweep_id)
+    return freed
 
 
 def _check_code(plan: Plan, allowed: bool) -> None:

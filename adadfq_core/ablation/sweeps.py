@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -206,6 +207,35 @@ class SweepStore:
                     f"UPDATE cells SET status = ? WHERE sweep_id = ? AND {_UNSETTLED}",
                     (CellStatus.WAITING, seen.sweep_id),
                 )
+
+    def check_ended(self, sweep_id: str) -> None:
+        """Refuse a sweep that is running.
+
+        Raises:
+            InputError: there is no such sweep, or it is running.
+        """
+        if self.info(sweep_id).status is SweepStatus.RUNNING:
+            raise InputError(
+                f"Sweep {sweep_id} is running and cannot be deleted; stop it first or wait until "
+                "it ends."
+            )
+
+    def delete(self, sweep_id: str) -> None:
+        """Delete a sweep and its cells; their runs stay.
+
+        Raises:
+            InputError: see `check_ended`.
+        """
+        with session(self.runs.database, "IMMEDIATE") as connection:
+            changed = connection.execute(
+                "DELETE FROM sweeps WHERE sweep_id = ? AND status <> ?",
+                (sweep_id, SweepStatus.RUNNING),
+            ).rowcount
+            if changed:
+                connection.execute("DELETE FROM cells WHERE sweep_id = ?", (sweep_id,))
+        if not changed:
+            self.check_ended(sweep_id)
+        shutil.rmtree(self.folder(sweep_id), ignore_errors=True)
 
     def say(self, sweep_id: str, reason: str) -> None:
         """Tell why a running sweep waits; empty when it does not."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +13,7 @@ import typer
 from adadfq_core.errors import InputError
 from adadfq_core.home import runs_folder
 from adadfq_core.settings_file import to_yaml
+from adadfq_core.shell.telling import check_can_ask, megabytes, print_table
 
 runs_commands = typer.Typer(help="Stored runs.", no_args_is_help=True)
 RunDir = Annotated[Path | None, typer.Option(help="Folder that keeps runs.")]
@@ -46,7 +45,7 @@ def list_runs(
         typer.echo(json.dumps([{name: _plain(row[name]) for name in row} for row in rows]))
         return
     header = ("run", "status", "iteration", "network", "bits", "Q, top-1", "sweep", "tags")
-    _print_table((*header, "why it ended"), [(*_listed(row), row["reason"]) for row in rows])
+    print_table((*header, "why it ended"), [(*_listed(row), row["reason"]) for row in rows])
 
 
 @runs_commands.command("show")
@@ -59,7 +58,7 @@ def show(run_id: RunId, run_dir: RunDir = None) -> None:
     sweep = runs.sweeps_of_runs(root).get(run_id)
     row = runs.facts(info, runs.summaries(root, [run_id])[run_id], sweep.name if sweep else "")
     row["created"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))
-    row["disk"] = _megabytes(runs.disk_use(root, [run_id])[run_id])
+    row["disk"] = megabytes(runs.disk_use(root, [run_id])[run_id])
     for name, value in row.items():
         typer.echo(f"{name}\t{_written(value)}")
 
@@ -106,7 +105,7 @@ def compare(run_ids: RunIds, run_dir: RunDir = None) -> None:
         raise InputError("One run cannot be compared with itself; name at least two.")
     root = run_dir or runs_folder()
     rows = runs.differences([runs.current_settings(root, run_id) for run_id in run_ids])
-    _print_table(("setting", *run_ids), [(row.name, *map(_written, row.values)) for row in rows])
+    print_table(("setting", *run_ids), [(row.name, *map(_written, row.values)) for row in rows])
 
 
 @runs_commands.command("tag")
@@ -145,14 +144,11 @@ def delete(
     root = run_dir or runs_folder()
     use = runs.disk_use(root, run_ids)
     if not yes:
-        if not _can_ask():
-            raise InputError(
-                "Nobody can be asked whether the runs may go, as this is no terminal; say --yes."
-            )
+        check_can_ask("the runs")
         for run_id, size in use.items():
-            typer.echo(f"{run_id}\t{_megabytes(size)}")
+            typer.echo(f"{run_id}\t{megabytes(size)}")
         typer.confirm(f"Delete {len(use)} of the runs for good?", abort=True)
-    typer.echo(f"{_megabytes(runs.delete_runs(root, run_ids))} freed")
+    typer.echo(f"{megabytes(runs.delete_runs(root, run_ids))} freed")
 
 
 @runs_commands.command("clean")
@@ -160,7 +156,7 @@ def clean(run_dir: RunDir = None) -> None:
     """Remove what crashes have left behind, and give the room of deleted runs' records back."""
     from adadfq_core import runs
 
-    typer.echo(f"{_megabytes(runs.clean(run_dir or runs_folder()))} freed")
+    typer.echo(f"{megabytes(runs.clean(run_dir or runs_folder()))} freed")
 
 
 @runs_commands.command("export")
@@ -186,18 +182,6 @@ def import_(
     typer.echo(runs.import_run(run_dir or runs_folder(), file))
 
 
-def _can_ask() -> bool:
-    return sys.stdin.isatty()
-
-
-def _is_terminal() -> bool:
-    return sys.stdout.isatty()
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
-
-
 def _plain(value: Any) -> Any:
     """`value` as JSON knows it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -219,19 +203,3 @@ def _listed(row: dict[str, Any]) -> list[str]:
         "top1_q_last": "" if top1 is None else f"{top1:.2f} %",
     }
     return [_written(shown[name]) for name in _LISTED]
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal, else rows with tabs between their columns and without the header."""
-    if not _is_terminal():
-        for row in rows:
-            typer.echo("\t".join(" ".join(cell.split()) for cell in row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)

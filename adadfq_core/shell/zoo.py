@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adadfq_core.home import home
+from adadfq_core.shell.telling import is_terminal
 
 if TYPE_CHECKING:  # torch is slow to import, and the help needs none of it
     from adadfq_core.zoo.entry import Progress, ZooEntry
@@ -61,7 +61,7 @@ def list_networks() -> None:
 
     header = ("name", "data set", "input", "classes", "top-1", "licence", "source", "weights")
     rows = [_row(find(name)) for name in names()]
-    if not _is_terminal():
+    if not is_terminal():
         for row in rows:
             typer.echo("\t".join(row))
         return
@@ -142,10 +142,6 @@ def fetch(network: Name) -> None:
     with _progress_bar(network) as progress:
         path = entry.weights.fetch(progress)
     typer.echo(str(path))
-
-
-def _is_terminal() -> bool:
-    return sys.stdout.isatty()
 
 
 def _row(entry: ZooEntry) -> tuple[str, ...]:

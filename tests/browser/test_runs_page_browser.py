@@ -23,6 +23,7 @@ from stored_runs import files_of, held_run, stored_run
 
 from adadfq_core import runs
 from adadfq_core.ablation.plan import Plan
+from adadfq_core.ablation.states import SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
 from adadfq_core.runs.records import RunStatus
 from adadfq_core.runs.store import RunStore
@@ -219,6 +220,22 @@ def test_a_sweep_is_listed_and_its_runs_name_it(
         choose(page, 0)
         page.get_by_role("button", name="Open in Ablation").click()
         wait_until(lambda: f"/ablation?sweep={sweep_id}" in address_of(page), seconds=LONG)
+        # Running, it cannot be deleted; stopped, it goes and its run stays.
+        page.get_by_role("link", name="Runs").click()
+        page.get_by_role("tab", name="Sweeps").click()
+        wait_for_rows(page, "margins")
+        choose(page, 0)
+        assert page.get_by_role("button", name="Delete …").is_disabled()
+        sweeps.end(sweeps.info(sweep_id), SweepStatus.STOPPED, "")
+        page.get_by_role("tab", name="Runs", exact=True).click()
+        page.get_by_role("tab", name="Sweeps").click()
+        wait_for_rows(page, "margins")
+        choose(page, 0)
+        page.get_by_role("button", name="Delete …").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+        wait_for_text(page, "There is no sweep yet")
+    assert sweeps.list_sweeps() == []
+    assert {info.run_id for info in RunStore(store_app.root).list_runs()} >= {stored[1]}
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1920, "dark")])

@@ -62,7 +62,7 @@ def test_the_list_on_a_terminal_takes_no_text_for_markup(
 ) -> None:
     set_labels(root, stored_run(root), ["[red]hot"])
     monkeypatch.setenv("COLUMNS", "220")
-    monkeypatch.setattr("adadfq_core.shell.runs._is_terminal", lambda: True)
+    monkeypatch.setattr("adadfq_core.shell.telling.is_terminal", lambda: True)
     shown = output("list")
     assert "Q, top-1" in shown and "┃" in shown and "[red]hot" in shown
 
@@ -97,7 +97,7 @@ def test_deletion_asks_at_a_terminal_alone(root: Path, monkeypatch: pytest.Monke
     run_id = stored_run(root)
     with pytest.raises(InputError, match=r"Nobody can be asked .* say --yes"):
         call("delete", run_id)
-    monkeypatch.setattr("adadfq_core.shell.runs._can_ask", lambda: True)
+    monkeypatch.setattr("adadfq_core.shell.telling.can_ask", lambda: True)
     refused = call("delete", run_id, input="n\n")
     assert refused.exit_code == 1 and run_id in refused.stdout and (root / run_id).is_dir()
     assert output("delete", run_id, input="y\n").endswith("0.0 MB freed\n")

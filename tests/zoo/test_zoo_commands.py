@@ -45,7 +45,7 @@ def test_the_list_in_a_pipe() -> None:
 
 def test_the_list_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("adadfq_core.shell.zoo._is_terminal", lambda: True)
+    monkeypatch.setattr("adadfq_core.shell.zoo.is_terminal", lambda: True)
     shown = output("list")
     assert "data set" in shown and "┃" in shown and "torchvision/NAME takes any" in shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,11 +11,12 @@ import pandas as pd
 import streamlit as st
 
 from adadfq_core import runs
-from adadfq_core.ablation.control import list_sweeps
+from adadfq_core.ablation import control
 from adadfq_core.ablation.names import plain_symbol
-from adadfq_core.ablation.states import SETTLED, SweepInfo
+from adadfq_core.ablation.states import SETTLED, SweepInfo, SweepStatus
 from app.panels.ablation.state import RESULTS, SWEEP, VIEW
 from app.panels.runs.frame import local_times, reader_zone
+from app.panels.runs.told import attempt
 
 COLUMNS = {
     "name": st.column_config.TextColumn("sweep", width="large"),
@@ -67,7 +69,7 @@ def sweeps_frame(
 
 def sweeps_panel(root: Path) -> None:
     """Draw the list; a chosen sweep opens on the Ablation page."""
-    infos = list_sweeps(root)
+    infos = control.list_sweeps(root)
     if not infos:
         st.info(
             "There is no sweep yet: plan one on the Ablation page, and its runs are listed here "
@@ -84,10 +86,52 @@ def sweeps_panel(root: Path) -> None:
         on_select="rerun",
         selection_mode="single-row",
     )
-    chosen = [infos[place] for place in state.selection.rows]
-    if st.button("Open in Ablation", icon=":material/grid_on:", disabled=not chosen):
-        st.session_state[SWEEP] = chosen[0].sweep_id
+    chosen = next((infos[place] for place in state.selection.rows), None)
+    _buttons(root, chosen)
+    if chosen is None:
+        st.caption("Choose a sweep at the left edge of the table to open or delete it.")
+
+
+def _buttons(root: Path, chosen: SweepInfo | None) -> None:
+    running = chosen is not None and chosen.status is SweepStatus.RUNNING
+    with st.container(horizontal=True, key="sweeps_actions"):
+        opened = st.button("Open in Ablation", icon=":material/grid_on:", disabled=chosen is None)
+        deleted = st.button(
+            "Delete …",
+            icon=":material/delete:",
+            disabled=chosen is None or running,
+            help="A sweep that is running has to be stopped first." if running else "Asks first.",
+        )
+    if chosen is None:
+        return
+    if opened:
+        st.session_state[SWEEP] = chosen.sweep_id
         st.session_state[VIEW] = RESULTS
         st.switch_page("views/ablation.py")
-    if not chosen:
-        st.caption("Choose a sweep at the left edge of the table to open it.")
+    if deleted:
+        _confirm_deletion(root, chosen)
+
+
+@st.dialog("Delete the sweep for good?")
+def _confirm_deletion(root: Path, chosen: SweepInfo) -> None:
+    run_ids = control.run_ids(root, chosen.sweep_id)
+    size = sum(runs.disk_use(root, run_ids).values())
+    st.text(f"{chosen.name or chosen.sweep_id}, {len(run_ids)} runs")
+    with_runs = st.checkbox(
+        f"its runs as well, which frees {size / 1e6:.1f} MB of disk",
+        help="Without them the runs stay in the list of all runs. It cannot be undone.",
+    )
+    delete, keep = st.columns(2)
+    if delete.button("Delete", type="primary", width="stretch"):
+        with st.spinner("deleting …"):
+            attempt(partial(_delete, root, chosen, with_runs))
+        st.rerun()
+    if keep.button("Keep", width="stretch"):
+        st.rerun()
+
+
+def _delete(root: Path, chosen: SweepInfo, with_runs: bool) -> str:
+    freed = control.delete(root, chosen.sweep_id, with_runs=with_runs)
+    if st.session_state.get(SWEEP) == chosen.sweep_id:
+        del st.session_state[SWEEP]
+    return f"The sweep {chosen.name or chosen.sweep_id} is deleted, {freed / 1e6:.1f} MB freed."
