@@ -192,10 +192,11 @@ def test_a_sweep_is_made_started_watched_and_one_of_its_runs_is_opened(
         says(page, "There is no sweep yet")
 
         show(page, "New sweep")
+        # First, so that what the page says of the values was reckoned with the changes.
+        fill(page, "Changes to the preset", "\n".join(f"{k}: {v}" for k, v in TINY.items()))
         fill(page, "Values", "0:0.6:2", 0)
         says(page, "2 of 10 cells cannot run")
         fill(page, "Values", "0.5:0.9:2", 1)
-        fill(page, "Changes to the preset", "\n".join(f"{k}: {v}" for k, v in TINY.items()))
         says(page, "1 of 4 cells cannot run")
         says(page, "lambda_l = 0.6 must be below lambda_u = 0.5")
         keep_picture(page, "ablation-new")
@@ -204,7 +205,7 @@ def test_a_sweep_is_made_started_watched_and_one_of_its_runs_is_opened(
         (info,) = control.list_sweeps(lab.root)
         assert info.plan.preset == "quick"
         assert {**info.plan.changes} == TINY
-        assert address_of(page).endswith(f"?sweep={info.sweep_id}")
+        wait_until(lambda: address_of(page).endswith(f"?sweep={info.sweep_id}"), seconds=LONG)
 
         # The page follows by itself.
         says(page, "finished · 3 of 3 runs done")
