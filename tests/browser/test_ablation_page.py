@@ -187,7 +187,9 @@ def test_a_sweep_is_made_started_watched_and_one_of_its_runs_is_opened(
     with opened(browser, f"{lab.url}/ablation") as page:
         # Nothing to show yet: the form is there, with the paper's figure.
         says(page, "25 runs")
-        assert page.get_by_label("Values", exact=True).nth(0).input_value() == "0:0.4:5"
+        values = page.get_by_label("Values", exact=True).nth(0)
+        # A field is drawn a moment before its value stands in it.
+        wait_until(lambda: values.input_value() == "0:0.4:5")
         show(page, "Results")
         says(page, "There is no sweep yet")
 
