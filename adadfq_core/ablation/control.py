@@ -6,7 +6,6 @@ Functions that show sweeps first mark those whose process is gone as lost.
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from adadfq_core.ablation.designs import feasible
@@ -15,9 +14,9 @@ from adadfq_core.ablation.plan import Plan
 from adadfq_core.ablation.states import CellInfo, SweepInfo, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.runs.control import STARTING_GRACE_S
+from adadfq_core.runs.control import gone
 from adadfq_core.runs.deletion import delete_runs
-from adadfq_core.runs.process import alive, end_reason, identity, reap, spawn_detached
+from adadfq_core.runs.process import end_reason, reap, spawn_detached, started_at
 from adadfq_core.settings import bounds
 
 WORKER_MODULE = "adadfq_core.ablation.worker"
@@ -45,15 +44,9 @@ def _opened(root: Path) -> SweepStore:
     store = SweepStore(root)
     reap()
     for info in store.list_sweeps(running_only=True):
-        if _gone(info):
+        if gone(info):
             store.end(info, SweepStatus.LOST, end_reason(info.pid, store.folder(info.sweep_id)))
     return store
-
-
-def _gone(info: SweepInfo) -> bool:
-    if info.pid is None or info.process_started is None:
-        return time.time() - info.updated > STARTING_GRACE_S
-    return not alive(info.pid, info.process_started)
 
 
 def list_sweeps(root: Path) -> list[SweepInfo]:
@@ -228,6 +221,4 @@ def _launch(store: SweepStore, sweep_id: str) -> None:
     except RunFailed as error:
         store.end(store.info(sweep_id), SweepStatus.FAILED, str(error))
         raise
-    process = identity(pid)
-    # A process that has ended already has no start time; any will show it as gone.
-    store.note_process(sweep_id, pid, process.started if process else time.time())
+    store.note_process(sweep_id, pid, started_at(pid))

@@ -80,7 +80,7 @@ class Driver:
             self._store.cell_started(self._sweep_id, index)
             self._attempts[index] += 1
             self._running[index] = settings
-            preset = str(self._cells[index].point.get("preset", self._plan.preset))
+            preset = self._plan.preset_of(self._cells[index])
             self._executor.submit(Job(index, settings, preset, self._earlier(index, settings)))
         self._say("" if self._running else _WAITS)
 

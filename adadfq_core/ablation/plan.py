@@ -64,6 +64,10 @@ class Plan(BaseModel):
         places = [(seed, point) for seed in self.seeds for point in self.points]
         return [Cell(index, point, seed) for index, (seed, point) in enumerate(places)]
 
+    def preset_of(self, cell: Cell) -> str:
+        """The preset that one cell's run starts from."""
+        return str(cell.point.get(PRESET, self.preset))
+
     def settings(self, cell: Cell) -> RunSettings:
         """The settings of one cell's run.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from adadfq_core.runs.process import (
     WORKER_MODULE,
     alive,
     end_reason,
-    identity,
     reap,
     spawn_worker,
+    started_at,
 )
 from adadfq_core.runs.records import (
     Command,
@@ -49,7 +49,19 @@ _RESUMABLE = (RunStatus.STOPPED, RunStatus.LOST, RunStatus.FAILED)
 _STOPPING = "stopping"
 
 
-def _gone(info: RunInfo) -> bool:
+class HasProcess(Protocol):
+    """What has, or is about to get, a process of its own: a run or a sweep."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def process_started(self) -> float | None: ...
+    @property
+    def updated(self) -> float: ...
+
+
+def gone(info: HasProcess) -> bool:
+    """Whether the process of what should have one has ended, or never came."""
     if info.pid is None or info.process_started is None:
         return time.time() - info.updated > STARTING_GRACE_S
     return not alive(info.pid, info.process_started)
@@ -60,7 +72,7 @@ def _opened(root: Path) -> RunStore:
     store = RunStore(root)
     reap()
     for info in store.list_runs(active_only=True):
-        if _gone(info):
+        if gone(info):
             store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
     return store
 
@@ -196,9 +208,7 @@ def _launch(store: RunStore, run_id: str, threads: int, worker: str) -> None:
     except RunFailed as error:
         store.end_run(store.info(run_id), RunStatus.FAILED, str(error))
         raise
-    process = identity(pid)
-    # A process that has ended already has no start time; any will show it as gone.
-    store.note_process(run_id, pid, process.started if process else time.time())
+    store.note_process(run_id, pid, started_at(pid))
 
 
 def _expected_state(store: RunStore, run_id: str) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +56,15 @@ def identity(pid: int) -> ProcessIdentity | None:
         return ProcessIdentity(pid, psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def started_at(pid: int) -> float:
+    """When the process that was just started as `pid` began (seconds since 1970).
+
+    One that has ended already has no start time; any will show it as gone.
+    """
+    process = identity(pid)
+    return process.started if process else time.time()
 
 
 def alive(pid: int, started: float) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from shells import shell
 
 from adadfq_core import runs
 from adadfq_core.ablation import control
@@ -202,20 +200,9 @@ def test_unknown_sweeps_are_told(tmp_path: Path) -> None:
             ask(tmp_path, "none")
 
 
-def _shell(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "adadfq_core", *words],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-        timeout=300,
-        check=False,
-    )
-
-
 def test_the_shell_sweeps_and_reports(tmp_path: Path) -> None:
     tiny = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
-    told = _shell(
+    told = shell(
         *("ablate", "--over", "lambda_l=0:0.2:2", "--seeds", "4,7", "--preset", "quick"),
         *(*tiny, "--workers", "2", "--run-dir", str(tmp_path), "--name", "two", "--json"),
     )
@@ -249,7 +236,7 @@ def test_the_shell_sweeps_and_reports(tmp_path: Path) -> None:
 def test_bad_words_of_the_shell_are_one_sentence_and_exit_code_2(
     tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
-    told = _shell("ablate", *words, "--run-dir", str(tmp_path))
+    told = shell("ablate", *words, "--run-dir", str(tmp_path))
     assert told.returncode == 2
     assert message in told.stderr
     assert "Traceback" not in told.stderr

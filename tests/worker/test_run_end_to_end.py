@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from shells import shell
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError
@@ -33,17 +31,6 @@ def _wait(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.05)
-
-
-def _shell(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "adadfq_core", *words],
-        capture_output=True,
-        text=True,
-        env=os.environ,
-        timeout=300,
-        check=False,
-    )
 
 
 def test_run_is_paused_stepped_changed_and_stopped(tmp_path: Path) -> None:
@@ -158,7 +145,7 @@ def test_run_stores_the_map_of_real_and_of_synthetic_features(tmp_path: Path) ->
 
 
 def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
-    done = _shell(
+    done = shell(
         *("train", "--epochs", "6", "--set", "warmup_epochs=2", "--json"),
         *("--set", "iterations_per_epoch=40", "--set", "evaluate_every=80"),
         *("--set", "evaluation_images=2000"),
@@ -183,7 +170,7 @@ def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(words: tuple[str, ...], sentence: str) -> None:
-    done = _shell(*words)
+    done = shell(*words)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -194,7 +181,7 @@ def test_second_start_names_the_run_that_is_going(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     run_id = runs.start(root, preset_settings("interactive"))
     try:
-        done = _shell("train", "--run-dir", str(root))
+        done = shell("train", "--run-dir", str(root))
         assert done.returncode == 2
         assert run_id in done.stderr
     finally:
@@ -203,7 +190,7 @@ def test_second_start_names_the_run_that_is_going(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_everything_intact() -> None:
-    done = _shell("doctor")
+    done = shell("doctor")
     assert done.returncode == 0, done.stderr
     assert "bundled files\tintact" in done.stdout
 
@@ -241,7 +228,7 @@ def _pictures(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["pictures", "none"])
-def test_a_network_of_ones_own_without_batchnorm_from_the_shell(
+def test_a_network_of_ones_own_without_batchnorm_from_theshell(
     tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_network.py").write_text(OWN_NETWORK)
@@ -249,7 +236,7 @@ def test_a_network_of_ones_own_without_batchnorm_from_the_shell(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(runs.__file__).parents[2]))
     root = tmp_path / "runs"
-    done = _shell(
+    done = shell(
         *("train", "--network", "own_network:build", "--data", data, "--json"),
         *("--epochs", "3", "--set", "warmup_epochs=1", "--set", "iterations_per_epoch=4"),
         *("--set", "image_shape=3,9,7", "--set", "batch=4", "--set", "embed_every=1000"),
@@ -283,11 +270,11 @@ def test_code_of_a_users_own_is_for_the_shell_alone(tmp_path: Path) -> None:
 
 
 def test_eval_measures_p_alone(tmp_path: Path) -> None:
-    done = _shell("eval", "--set", "evaluation_images=500")
+    done = shell("eval", "--set", "evaluation_images=500")
     assert done.returncode == 0, done.stderr
     figures = dict(line.split("\t") for line in done.stdout.splitlines())
     assert float(figures["top1"]) > 92 and figures["images"] == "500"
-    done = _shell("eval", "--network", "torchvision/resnet18", "--weights", "nowhere.pth")
+    done = shell("eval", "--network", "torchvision/resnet18", "--weights", "nowhere.pth")
     assert done.returncode == 2 and "no weights file" in done.stderr
 
 
