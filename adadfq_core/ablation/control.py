@@ -5,7 +5,6 @@ Functions that show sweeps first mark those whose process is gone as lost.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from adadfq_core.ablation.designs import feasible
@@ -13,6 +12,7 @@ from adadfq_core.ablation.executors.ray_connection import AUTO, door_of
 from adadfq_core.ablation.plan import Plan
 from adadfq_core.ablation.states import CellInfo, SweepInfo, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
+from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs.control import gone
 from adadfq_core.runs.deletion import delete_runs
@@ -22,13 +22,6 @@ from adadfq_core.settings import bounds
 WORKER_MODULE = "adadfq_core.ablation.worker"
 MOST_WORKERS = 256
 MOST_NAME = 120
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def default_workers() -> tuple[int, int]:

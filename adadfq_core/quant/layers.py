@@ -42,29 +42,50 @@ class QuantizedLayer(nn.Module):
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
-        return self._as_stored(quantize_weight(self._output_first(), self.bits))
+        weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
+        return as_stored(self.layer, weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = quantize_weight(self._output_first(), self.bits)
+        weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
         bias = self.layer.bias
         if self.norm is not None:
             factor, offset = normalisation(self.norm)
             weight = weight * factor.view(-1, *[1] * (weight.ndim - 1))
             bias = offset if bias is None else offset + factor * bias
-        if isinstance(self.layer, nn.Linear):
-            return F.linear(x, weight, bias)
-        if isinstance(self.layer, _ConvTransposeNd):
-            return self._transposed(self.layer, x, self._as_stored(weight), bias)
-        result: Tensor = self.layer._conv_forward(x, weight, bias)
-        return result
+        return apply_layer(self.layer, x, weight, bias)
 
-    @staticmethod
-    def _transposed(
-        layer: _ConvTransposeNd, x: Tensor, weight: Tensor, bias: Tensor | None
-    ) -> Tensor:
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"
+
+
+def output_first(layer: WeightedLayer, weight: Tensor) -> Tensor:
+    """`weight` of `layer` with output channels on axis 0; transposed layers have them on axis 1."""
+    if not isinstance(layer, _ConvTransposeNd):
+        return weight
+    groups, kernel = layer.groups, weight.shape[2:]
+    inputs, outputs = weight.shape[0] // groups, weight.shape[1]
+    grouped = weight.view(groups, inputs, outputs, *kernel).transpose(1, 2)
+    return grouped.reshape(groups * outputs, inputs, *kernel)
+
+
+def as_stored(layer: WeightedLayer, weight: Tensor) -> Tensor:
+    """The reverse of `output_first`."""
+    if not isinstance(layer, _ConvTransposeNd):
+        return weight
+    groups, kernel = layer.groups, weight.shape[2:]
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    grouped = weight.view(groups, outputs, inputs, *kernel).transpose(1, 2)
+    return grouped.reshape(groups * inputs, outputs, *kernel)
+
+
+def apply_layer(layer: WeightedLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What `layer` computes of `x` with other weights, which are given with the output first."""
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, bias)
+    if isinstance(layer, _ConvTransposeNd):
         result: Tensor = _TRANSPOSED[weight.ndim](
             x,
-            weight,
+            as_stored(layer, weight),
             bias,
             layer.stride,
             layer.padding,
@@ -73,28 +94,8 @@ class QuantizedLayer(nn.Module):
             layer.dilation,
         )
         return result
-
-    def _output_first(self) -> Tensor:
-        """The weights with the output channel as axis 0, as all but transposed layers have it."""
-        weight: Tensor = self.layer.weight
-        if not isinstance(self.layer, _ConvTransposeNd):
-            return weight
-        groups, kernel = self.layer.groups, weight.shape[2:]
-        inputs, outputs = weight.shape[0] // groups, weight.shape[1]
-        grouped = weight.view(groups, inputs, outputs, *kernel).transpose(1, 2)
-        return grouped.reshape(groups * outputs, inputs, *kernel)
-
-    def _as_stored(self, weight: Tensor) -> Tensor:
-        """The reverse of `_output_first`."""
-        if not isinstance(self.layer, _ConvTransposeNd):
-            return weight
-        groups, kernel = self.layer.groups, weight.shape[2:]
-        outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-        grouped = weight.view(groups, outputs, inputs, *kernel).transpose(1, 2)
-        return grouped.reshape(groups * inputs, outputs, *kernel)
-
-    def extra_repr(self) -> str:
-        return f"bits={self.bits}"
+    convolved: Tensor = layer._conv_forward(x, weight, bias)
+    return convolved
 
 
 class WeightQuantizer(nn.Module):

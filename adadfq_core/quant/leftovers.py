@@ -13,8 +13,7 @@ from adadfq_core.quant.operations import WEIGHTED, WeightedLayer, is_tensor, mul
 from adadfq_core.quant.sites import kind, site_name
 
 _COMPUTED_WEIGHTS = frozenset(["conv1d", "conv2d", "conv3d", "linear"])
-# They pass codes on, or average or arrange them.
-_PASSING = frozenset(
+PASSING = frozenset(
     [
         "maxpool1d",
         "maxpool2d",
@@ -51,10 +50,15 @@ _PASSING = frozenset(
         "stochasticdepth",
         "pixelshuffle",
         "clone",
+        "amax",
+        "max",
+        "maximum",
     ]
 )
+"""Operations that pass codes on, or choose, average or arrange them."""
 
-_SCALING = frozenset(["mul", "div", "truediv", "neg"])
+SCALING = frozenset(["mul", "div", "truediv", "neg"])
+"""Operations that change no more than the step of codes, where their other factor is a number."""
 
 
 def layer_name(node: fx.Node) -> str:
@@ -149,8 +153,8 @@ def _float_input(source: object, modules: Mapping[str, nn.Module], sites: set[fx
         return ""
     if source.op == "placeholder":
         return "it reads the images, which stay in float"
-    scaled = operation(source, modules) in _SCALING and len(source.all_input_nodes) == 1
-    if scaled or operation(source, modules) in _PASSING:
+    scaled = operation(source, modules) in SCALING and len(source.all_input_nodes) == 1
+    if scaled or operation(source, modules) in PASSING:
         for part in source.all_input_nodes:
             reason = _float_input(part, modules, sites) if is_tensor(part) else ""
             if reason:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.shell.configuring import bits_of, configured
@@ -201,9 +202,9 @@ def _say_estimate(
     default = control.default_workers()
     at_once = min(workers or default[0], len(going))
     threads = threads or default[1]
-    if at_once * threads > control.cores():
+    if at_once * threads > cores():
         console.print(
-            f"{at_once} runs at once with {threads} threads each share {control.cores()} cores, "
+            f"{at_once} runs at once with {threads} threads each share {cores()} cores, "
             "so they slow each other."
         )
     paces = {}

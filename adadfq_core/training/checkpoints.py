@@ -42,5 +42,7 @@ def load(path: Path, digest: str) -> dict[str, Any]:
         raise
     # A file that is no checkpoint makes the unpickler fail in any way.
     except Exception as error:
-        raise RunFailed(f"Cannot read the checkpoint {path}: {error}.") from error
+        # PyTorch's own words fill a page and advise to read the file without its safe mode.
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise RunFailed(f"Cannot read the checkpoint {path} ({reason}).") from error
     return state

@@ -14,6 +14,7 @@ from adadfq_core.ablation import control, designs
 from adadfq_core.ablation.estimate import Cost, Pace, costs, estimate, in_words, known_pace
 from adadfq_core.ablation.plan import Design, Halving, Plan, Point
 from adadfq_core.ablation.probe import probe
+from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import PRESETS
 from adadfq_core.settings import RunSettings, bounds, limits, make_settings
@@ -258,8 +259,7 @@ def _machines() -> tuple[int, int, str, str]:
         control.MOST_WORKERS,
         default_workers,
         key="sweep_workers",
-        help=f"This machine has {control.cores()} cores; runs at once times threads should not be "
-        "more.",
+        help=f"This machine has {cores()} cores; runs at once times threads should not be more.",
     )
     low, high = bounds("threads")
     threads: int = each.number_input(

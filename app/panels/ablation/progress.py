@@ -16,6 +16,7 @@ from adadfq_core.ablation import control
 from adadfq_core.ablation.names import plain_symbol, value_text
 from adadfq_core.ablation.plan import Point
 from adadfq_core.ablation.states import SETTLED, CellInfo, CellStatus, SweepInfo, SweepStatus
+from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from app.pace import BESIDE_TRAINING, EAGER, LIVELY
 from app.panels.ablation.state import Sweep, attempt, lately_pressed, signature, write_address
@@ -153,7 +154,7 @@ def progress_panel(root: Path, sweep: Sweep) -> None:
     """The strip, kept up to date; the rest of the page is drawn anew when a cell has changed."""
     shown, eager = sweep.info.status, lately_pressed()
     running = shown is SweepStatus.RUNNING
-    pace = refresh_seconds(sweep.info, eager=eager, cores=control.cores())
+    pace = refresh_seconds(sweep.info, eager=eager, cores=cores())
 
     @st.fragment(run_every=pace if running else None)
     def live() -> None:
