@@ -87,19 +87,25 @@ def inspectable_settings(root: Path, run_id: str) -> RunSettings:
     return settings
 
 
-def load_networks(root: Path, run_id: str, iteration: int) -> InspectedNetworks:
+def load_networks(
+    root: Path, run_id: str, iteration: int, *, own_code: bool = False
+) -> InspectedNetworks:
     """The networks of the checkpoint that `checkpoint_at` names for `iteration`.
 
     Takes seconds for large networks: keep the result, by the checkpoint's iteration. A run that is
     going goes on undisturbed; nothing is written and no process is started.
+
+    Args:
+        own_code: let a network that is code of the user's own be imported, which runs it: for a
+            shell alone, whose user asks for it.
 
     Raises:
         InputError: there is no such run, it has no checkpoint, its network is code of the user's
             own, or P's weights (for a method without G also the data) are not to be had any more.
         RunFailed: the checkpoint is missing, damaged or does not fit the networks.
     """
-    settings = inspectable_settings(root, run_id)
     store = RunStore(root)
+    settings = store.info(run_id).settings if own_code else inspectable_settings(root, run_id)
     record, state = _stored(store, run_id, iteration)
     loaded = load_float_network(settings)
     lessons = None

@@ -48,6 +48,17 @@ def load_float_network(settings: RunSettings) -> FloatNetwork:
     return FloatNetwork(network.eval(), images, _data(settings, entry.data))
 
 
+def architecture(settings: RunSettings) -> nn.Module:
+    """The network that the settings name, in evaluation mode, with weights that mean nothing.
+
+    Raises:
+        InputError: unknown network, or code of the user's own that fails.
+    """
+    if settings.names_own_code:
+        return import_network(settings.network).eval()
+    return find(settings.network).build().eval()
+
+
 def _own_network(settings: RunSettings) -> FloatNetwork:
     if settings.image_shape is None:
         raise InputError(
