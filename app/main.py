@@ -30,6 +30,7 @@ st.navigation(
     [
         st.Page("views/play.py", title="Play", icon=":material/sports_esports:", default=True),
         st.Page("views/inspect.py", title="Inspect", icon=":material/image_search:"),
+        st.Page("views/take_away.py", title="Take away", icon=":material/download:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/grid_on:"),
         st.Page("views/runs.py", title="Runs", icon=":material/list_alt:"),
     ],

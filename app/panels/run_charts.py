@@ -9,38 +9,32 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-import torch
 
-from adadfq_core.game.pushes import h_prime_push, h_prime_push_gdfq
-from adadfq_core.settings import RunSettings
 from app.charts.accuracy import accuracy_figure
 from app.charts.embedding import embedding_figure
 from app.charts.game_value import game_value_figure
-from app.charts.h_prime_bands import (
-    HPrimeBins,
-    bands_columns,
-    bin_h_prime,
-    h_prime_bands_figure,
-)
+from app.charts.h_prime_bands import HPrimeBins, bands_columns, h_prime_bands_figure
 from app.charts.margin import bar_ends, margin_figure
 from app.charts.margin_picture import margin_picture
 from app.charts.style import mark_moment
 from app.charts.terms import (
     WEIGHTS,
     Beside,
-    Steps,
     gradient_norms_figure,
-    in_force_over_run,
     learning_rates_figure,
     loss_q_figure,
     terms_figure,
 )
 from app.components.live_chart import Download, live_chart
+from app.run_figures import (
+    accuracy_title,
+    h_prime_bins,
+    in_force,
+    plays_gdfq,
+    pushes,
+    terms_of,
+)
 from app.run_view import Frame, RunView
-
-H_PRIME_BINS = 120
-_TERMS_OF_GDFQ = ("iteration", "loss_g", "loss_bns")
-
 
 Columns = Mapping[str, Any]
 """Columns of one length, by their names."""
@@ -51,13 +45,6 @@ def _taken_away(view: RunView, what: str, columns: Callable[[], Columns]) -> Dow
     return Download(
         f"{view.run_id}-{what}", lambda: pd.DataFrame(dict(columns())).to_csv(index=False)
     )
-
-
-def accuracy_title(data: dict[str, Any] | None) -> str:
-    """Heading of the accuracy's chart: on how many real images it is measured."""
-    if data is None:
-        return "Top-1 is not measured: no real images were given"
-    return f"Top-1 on {data['images']:,} real images"
 
 
 def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
@@ -100,25 +87,6 @@ def _over_iterations(
         alt=alt,
         download=download,
     )
-
-
-def pushes(samples: dict[str, np.ndarray], settings: RunSettings) -> np.ndarray:
-    """Where G's loss pushes each sample on the H' axis `(n,)`, from both networks' logits."""
-    if not settings.has_generator:
-        return np.zeros(len(samples["labels"]))
-    p, q, labels = (torch.from_numpy(samples[name]) for name in ("p_logits", "q_logits", "labels"))
-    if settings.method == "gdfq":
-        return h_prime_push_gdfq(p, q, labels).numpy()
-    push = h_prime_push(
-        p,
-        q,
-        labels,
-        settings.lambda_l,
-        settings.lambda_u,
-        settings.alpha_ds,
-        settings.beta,
-    )
-    return push.whole.numpy()
 
 
 def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | None:
@@ -210,24 +178,8 @@ def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
 
 def _bins(view: RunView) -> HPrimeBins:
     """H' of the run so far in bins; the view keeps them for the next time."""
-    margin = _in_force(view, ("lambda_l", "lambda_u"))
-    view.bins = bin_h_prime(
-        view.steps["iteration"],
-        view.h_prime,
-        view.steps["samples"],
-        margin["lambda_l"],
-        margin["lambda_u"],
-        H_PRIME_BINS,
-        view.bins,
-    )
+    view.bins = h_prime_bins(view, view.bins)
     return view.bins
-
-
-def _in_force(view: RunView, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Values of settings at each iteration read so far."""
-    return in_force_over_run(
-        names, view.steps["iteration"], view.info.settings.model_dump(), view.setting_changes
-    )
 
 
 def terms_panel(view: RunView, beside: RunView | None) -> None:
@@ -241,38 +193,25 @@ def terms_panel(view: RunView, beside: RunView | None) -> None:
         key="terms_weighted",
         help="Each term as it counts in L_G, times β, α and γ; else as it is.",
     )
-    other = beside and Beside(beside.info.preset, _terms(beside), _weights(beside, weighted))
-    figure = terms_figure(_terms(view), view.changes, _weights(view, weighted), other)
+    other = beside and Beside(beside.info.preset, terms_of(beside), _weights(beside, weighted))
+    figure = terms_figure(terms_of(view), view.changes, _weights(view, weighted), other)
     live_chart(
         figure,
         key="losses",
         revision=view.run_id,
         alt="Losses over iterations",
-        download=_taken_away(view, "losses", lambda: _terms(view)),
+        download=_taken_away(view, "losses", lambda: terms_of(view)),
     )
     _tell_of_other_losses(view, beside)
 
 
-def _terms(view: RunView) -> Steps:
-    """The terms that make up the generator's loss of this run."""
-    if _plays_gdfq(view):
-        # L_G is then P's cross-entropy and L_BNS; the terms of the game are not in it.
-        return {name: view.steps[name] for name in _TERMS_OF_GDFQ}
-    return view.steps
-
-
 def _weights(view: RunView, weighted: bool) -> dict[str, np.ndarray] | None:
-    return _in_force(view, WEIGHTS) if weighted else None
-
-
-def _plays_gdfq(view: RunView) -> bool:
-    """Whether both players minimise GDFQ's losses, which no other method has."""
-    return view.info.settings.method == "gdfq"
+    return in_force(view, WEIGHTS) if weighted else None
 
 
 def _tell_of_other_losses(view: RunView, beside: RunView | None) -> None:
     """Say so where the compared runs minimise different functions."""
-    if beside is not None and _plays_gdfq(beside) != _plays_gdfq(view):
+    if beside is not None and plays_gdfq(beside) != plays_gdfq(view):
         st.caption(
             f"{beside.info.preset} minimises other losses: compare how they run, not how high."
         )

@@ -16,39 +16,22 @@ from app.panels.inspection.numbers import numbers_panel
 from app.panels.inspection.sample_map import map_panel
 from app.panels.inspection.state import Inspected, chosen, inspected
 from app.panels.inspection.walk import walk_panel
-from app.run_view import newest
+from app.panels.run_box import run_box
 
 GALLERY, MAP, CLASSES, WALK, NUMBERS = "Gallery", "Map", "Classes", "Latent walk", "Numbers"
 
 
-def run_name(info: RunInfo) -> str:
-    """A run in a list of runs."""
-    settings = info.settings
-    bits = f"{settings.weight_bits}w{settings.activation_bits}a"
-    return f"{info.run_id} · {settings.network} {bits} · {info.status}, iteration {info.iteration}"
-
-
 def chosen_run(known: list[RunInfo]) -> str:
     """Let the reader choose a run; at first it is the one that the Play page shows."""
-    names = {info.run_id: run_name(info) for info in known}
-    if st.session_state.get("inspect_run") not in names:
-        looked_at = st.session_state.get("run_id")
-        st.session_state["inspect_run"] = looked_at if looked_at in names else newest(known)
     run, refresh = st.columns([8, 1], vertical_alignment="bottom")
-    run_id: str = run.selectbox(
-        "Run",
-        list(names),
-        format_func=lambda run_id: names[run_id],
-        key="inspect_run",
-        help="Whose images are looked at.",
-    )
+    info = run_box(run, known, "inspect_run", "Whose images are looked at.")
     refresh.button(
         "Refresh",
         icon=":material/refresh:",
         width="stretch",
         help="Read what the run has stored meanwhile.",
     )
-    return run_id
+    return info.run_id
 
 
 def page() -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
+from adadfq_core.runs import RunStatus
 from app.markdown import plain
 from app.pace import refresh_seconds
 from app.panels import controls, run_charts
@@ -172,6 +173,13 @@ def page() -> None:
             else:
                 view.refresh()
             status_strip(view)
+            if view.info.status in (RunStatus.FINISHED, RunStatus.STOPPED):
+                st.page_link(
+                    "views/take_away.py",
+                    label="Take Q away",
+                    icon=":material/deployed_code:",
+                    query_params={"run": view.run_id},
+                )
             other = beside_view(root)
             for notice in view.notices:
                 st.info(plain(notice))

@@ -14,7 +14,7 @@ from adadfq_core import runs
 from adadfq_core.runs import RunInfo
 from adadfq_core.runs.archive_format import SUFFIX
 from adadfq_core.runs.labels import MOST_NOTE_CHARACTERS, MOST_TAGS
-from app.navigation import open_game
+from app.navigation import TAKEN_RUN, open_game, open_take_away
 from app.panels.inspection.state import open_inspection
 from app.panels.runs.outlets import outlets_panel
 from app.panels.runs.told import attempt
@@ -22,7 +22,7 @@ from app.panels.runs.told import attempt
 MOST_COMPARED = 12
 _LISTED = 8
 # Where other pages keep the run that they show.
-_LOOKED_AT = ("run_id", "beside", "inspect_run")
+_LOOKED_AT = ("run_id", "beside", "inspect_run", TAKEN_RUN)
 
 
 def chosen_panel(root: Path, chosen: Sequence[RunInfo], known_tags: Sequence[str]) -> None:
@@ -46,6 +46,8 @@ def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
             open_game(run_id)
         if st.button("Open in Inspect", icon=":material/image_search:", disabled=not alone):
             open_inspection(run_id)
+        if st.button("Take Q away", icon=":material/deployed_code:", disabled=not alone):
+            open_take_away(run_id)
         st.download_button(
             "Export",
             partial(_archive, root, run_id),
