@@ -26,7 +26,9 @@ def _same(first, second):
     return float((first.argmax(1) == second.argmax(1)).float().mean())
 
 
-@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize(
+    "bits", [2, 3, 4, 5, 8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (6, 7))]
+)
 def test_round_trip_of_the_bundled_network(bundled, real, tmp_path, bits):
     quantized, frozen, description = bundled(bits)
     path = tmp_path / "q.onnx"
