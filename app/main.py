@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import streamlit as st
 
+from app.glossary import PATH, TITLE
 from app.look import apply_look
 from app.session import keep_over_pages
 
@@ -33,6 +34,8 @@ st.navigation(
         st.Page("views/take_away.py", title="Take away", icon=":material/download:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/grid_on:"),
         st.Page("views/runs.py", title="Runs", icon=":material/list_alt:"),
+        st.Page("views/learn.py", title="Learn", icon=":material/school:"),
+        st.Page("views/glossary.py", title=TITLE, icon=":material/menu_book:", url_path=PATH),
     ],
     position="top",
 ).run()

@@ -5,8 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 # Keys of widgets; none of a button or an upload, which cannot be set.
-_PREFIXES = ("setting_", "filter_", "map_", "grid_", "walk_", "numbers_", "gallery_", "sweep_")
-_KEYS = ("preset", "panels", "terms_weighted", "inspect_section", "ablation_view")
+_PREFIXES = (
+    "setting_",
+    "filter_",
+    "map_",
+    "grid_",
+    "walk_",
+    "numbers_",
+    "gallery_",
+    "sweep_",
+    "learn_",
+)
+_KEYS = ("preset", "panels", "terms_weighted", "inspect_section", "ablation_view", "lesson")
 
 
 def keep_over_pages() -> None:

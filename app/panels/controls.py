@@ -13,6 +13,7 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
 from adadfq_core.runs import RunInfo
 from adadfq_core.settings import RunSettings, bounds, field, metadata
+from app.glossary import glossary_link
 from app.panels.network import CHOICES, network_panel
 
 FIXED = ("weight_bits", "activation_bits")
@@ -115,6 +116,11 @@ def label(name: str) -> str:
     return f"${symbol}$ {title}" if symbol else f"{title}"
 
 
+def _help(name: str, more: str = "") -> str:
+    """What a slider's setting does, `more` on it, and the way to its entry in the glossary."""
+    return " ".join(filter(None, (field(name).description, more, glossary_link(name))))
+
+
 def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
     """Draw the sidebar; live settings of an active run are sent when they change."""
     network_panel(active)
@@ -135,8 +141,9 @@ def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
             high,
             key=_key(name),
             disabled=active,
-            help=f"{field(name).description} Fixed while a run is going: its checkpoints belong "
-            "to one bit width.",
+            help=_help(
+                name, "Fixed while a run is going: its checkpoints belong to one bit width."
+            ),
         )
     for title, names in SECTIONS.items():
         st.caption(f"**{title}**")
@@ -145,15 +152,14 @@ def settings_panel(root: Path, run_id: str | None, active: bool) -> None:
 
 
 def _live_slider(name: str, recipient: tuple[Path, str | None, str]) -> None:
-    about = f"{field(name).description} Paper: {field(name).default:g}."
     common: dict[str, Any] = {
         "key": _key(name),
-        "help": about,
+        "help": _help(name, f"Paper: {field(name).default:g}."),
         "on_change": _send,
         "args": recipient,
     }
     if name == "slow_motion":
-        common["help"] = field(name).description
+        common["help"] = _help(name)
         st.select_slider(label(name), SPEEDS, format_func=_speed, **common)
     elif name in LOGARITHMIC:
         st.select_slider(

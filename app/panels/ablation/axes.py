@@ -12,6 +12,7 @@ from adadfq_core.ablation.plan import BITS, COMPOUND_AXES, PRESET, WHAT_IF
 from adadfq_core.errors import InputError
 from adadfq_core.presets import PRESETS, WHAT_IFS
 from adadfq_core.settings import LIVE_SETTINGS, RunSettings, bounds, field, metadata
+from app.glossary import glossary_link
 
 ROWS = "ablation_axes"
 MOST_AXES = 8
@@ -165,5 +166,8 @@ def _row(row: int) -> Axis | None:
     except InputError as error:
         st.error(str(error))
         return None
-    st.caption(explained(axis), help=COMPOUND_AXES.get(name) or field(name).description)
+    about = COMPOUND_AXES.get(name) or field(name).description or ""
+    # Whatever has a symbol has an entry in the glossary.
+    link = f" {glossary_link(name)}" if latex_symbol(name) else ""
+    st.caption(explained(axis), help=about + link)
     return axis

@@ -13,10 +13,13 @@ from adadfq_core.inspection.replies import FidelityReply, LayersReply
 from adadfq_core.inspection.requests import FidelityRequest, LayersRequest, SampleRange
 from app.charts.layers import mismatch_figure, ranges_figure
 from app.components.live_chart import live_chart
+from app.glossary import glossary_link
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected, chosen_network
 
 MOST_SAMPLES = 1000
+# Entries of the glossary on the numbers of the table.
+EXPLAINED = ("frechet", "density", "coverage", "precision", "recall")
 # In pixels: of a chart without a row, and of a title.
 EMPTY_HEIGHT = 400
 TITLE_HEIGHT = 28
@@ -91,6 +94,7 @@ def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
             for name in ("shift (real spreads)", "spread ÷ real")
         },
     )
+    st.caption(" · ".join(map(glossary_link, EXPLAINED)))
     for note in (*found.notes, *reply.notices):
         st.caption(note)
 

@@ -1,0 +1,1 @@
+"""What the lessons' touchable models compute, with the engine's own functions."""

@@ -1,0 +1,1 @@
+"""Figures of the lessons' touchable models; their words are given to them."""
