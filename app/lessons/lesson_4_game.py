@@ -104,11 +104,11 @@ def _controls() -> None:
         for name, move in moves.items():
             st.button(
                 text(f"lesson_4.{name}"),
-                key=f"learn_4_{name}",
+                key=f"press_4_{name}",
                 on_click=move,
                 help=text(f"lesson_4.{name}_help"),
             )
-        st.button(text("lesson_4.again"), key="learn_4_again", on_click=_start_again)
+        st.button(text("lesson_4.again"), key="press_4_again", on_click=_start_again)
 
 
 def _move_g() -> None:

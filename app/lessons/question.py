@@ -35,8 +35,10 @@ def ask(lesson: int, question: str, check: Callable[[], Verdict]) -> None:
         if st.button(text("learn.check"), key=f"check_{lesson}", type="primary"):
             verdict = check()
             st.session_state[f"{_VERDICT}{lesson}"] = verdict, _touched()
-            if verdict.right:
+            if verdict.right and lesson not in done():
                 st.session_state[_DONE] = done() | {lesson}
+                # The lesson's name above, drawn already, gets its mark.
+                st.rerun()
         found: Verdict | None
         found, then = st.session_state.get(f"{_VERDICT}{lesson}", (None, None))
         # Once something has been moved, the verdict is about what is not there any more.

@@ -62,6 +62,8 @@ def content_of(
     frame = view.frame(view.info.settings)
     found = prepared(ITERATIONS, measured=measured)
     description = description_of(run_id, view.info.settings.network)
+    images = description.images.model_copy(update={"classes": classes})
+    description = description.model_copy(update={"images": images})
     return ReportContent(view, frame, found, description, network_file)
 
 

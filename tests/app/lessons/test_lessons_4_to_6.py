@@ -61,11 +61,11 @@ def test_three_lessons_inside_the_margin_answer_the_question_and_others_do_not()
     # G must move on: a place that Q has learned from leaves the margin.
     chasing = [(2.0, -2.5), (2.5, -2.0), (0.5, 2.0)]
     for places, right in ((3 * [(-0.5, 2.5)], False), (3 * [(1.5, -1.5)], False), (chasing, True)):
-        page.button(key="learn_4_again").click().run()
+        page.button(key="press_4_again").click().run()
         for x, y in places:
             page.slider(key=lesson_4_game.X).set_value(x)
             page.slider(key=lesson_4_game.Y).set_value(y)
-            page.button(key="learn_4_learn_q").click().run()
+            page.button(key="press_4_learn_q").click().run()
         assert answer(checked(page, 4))[0] == right
 
 
@@ -84,10 +84,10 @@ def test_the_optimizer_plays_ten_rounds_and_the_start_can_be_had_again() -> None
     page = lesson("lesson_4_game")
     at_start = page.markdown[0].value
     assert "6.1 %" in at_start
-    page.button(key="learn_4_rounds").click().run()
+    page.button(key="press_4_rounds").click().run()
     game: ToyGame = page.session_state[lesson_4_game.GAME]
     assert len(game.inside) == lesson_4_game.ROUNDS and page.markdown[0].value != at_start
-    page.button(key="learn_4_again").click().run()
+    page.button(key="press_4_again").click().run()
     assert page.markdown[0].value == at_start
     assert page.session_state[lesson_4_game.GAME].inside == []
 
