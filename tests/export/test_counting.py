@@ -208,7 +208,8 @@ def test_an_exported_graph_counts_like_a_traced_one() -> None:
 def test_the_runtime_variant_has_bytes_everywhere() -> None:
     network = frozen(SmallResNet(3, 4, widths=(4,), blocks=(1,)))
     images = ImageFormat(IMAGE, tuple("abcd"), (0.5,) * 3, (0.25,) * 3)
-    few, bytes_ = count(network, IMAGE), count(for_runtimes(network, images), IMAGE)
+    samples = torch.randn(4, *IMAGE, generator=torch.Generator().manual_seed(0))
+    few, bytes_ = count(network, IMAGE), count(for_runtimes(network, images, samples), IMAGE)
     assert {(layer.weight_bits, layer.input_bits) for layer in bytes_.layers} == {(8, 8)}
     assert bytes_.operations == few.operations
     assert bytes_.packed_bytes == bytes_.byte_bytes > few.packed_bytes
