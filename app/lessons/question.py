@@ -51,11 +51,11 @@ def ask(lesson: int, question: str, check: Callable[[], Verdict]) -> None:
 
 
 def _touched() -> dict[str, Any]:
-    """Where the lessons' widgets stand."""
+    """Where the lessons' widgets stand; what their charts keep of themselves is left out."""
     return {
         str(name): value
         for name, value in st.session_state.items()
-        if str(name).startswith(WIDGETS)
+        if str(name).startswith(WIDGETS) and isinstance(value, int | float | str)
     }
 
 
