@@ -48,3 +48,15 @@ def begin(root: Path, settings: RunSettings) -> RunWriter:
     writer.attach(own.pid, own.started)
     writer.set_status(RunStatus.RUNNING)
     return writer
+
+
+def finished_run(root: Path, **changes: Any) -> tuple[str, int]:
+    """A run of `small` settings played to its end, with a checkpoint there; name and iteration."""
+    settings = small(**changes)
+    trainer = trainer_of(settings)
+    writer = begin(root, settings)
+    while not trainer.finished:
+        trainer.play()
+    store_checkpoint(writer, trainer)
+    writer.set_status(RunStatus.FINISHED)
+    return writer.run_id, trainer.iteration

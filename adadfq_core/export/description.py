@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Literal, Self
 
 import yaml
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adadfq_core.bit_overrides import HIGHEST, LOWEST
 from adadfq_core.errors import InputError
+from adadfq_core.own_version import own_version
 from adadfq_core.settings import RunSettings
 from adadfq_core.zoo.formats import ImageFormat, Interpolation
 
@@ -114,12 +114,8 @@ def versions() -> dict[str, str]:
     """Of this program and of those that its numbers depend on."""
     import torch
 
-    try:
-        own = version("adadfq-playground")
-    except PackageNotFoundError:
-        own = "not installed"
     return {
-        "adadfq-playground": own,
+        "adadfq-playground": own_version(),
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }

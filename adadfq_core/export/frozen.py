@@ -174,7 +174,7 @@ def freeze(network: QuantizedNetwork) -> FrozenNetwork:
         if isinstance(module, QuantizedLayer):
             graph.set_submodule(name, _coded_layer(module))
         elif isinstance(module, ActivationQuantizer):
-            graph.set_submodule(name, _activation_coder(module))
+            graph.set_submodule(name, coder(*module.range(), module.bits))
     graph.delete_all_unused_submodules()
     graph.recompile()
     return FrozenNetwork(graph, network.coverage).requires_grad_(False)
@@ -210,9 +210,10 @@ def _coded_layer(quantized: QuantizedLayer) -> CodedLayer:
     return CodedLayer(without_weights, coded(weight, quantized.bits, factor), bias)
 
 
-def _activation_coder(quantizer: ActivationQuantizer) -> ActivationCoder:
-    scale, lowest = scale_and_zero_point(*quantizer.range(), quantizer.bits)
-    return ActivationCoder(1 / scale, (-lowest).to(torch.uint8), quantizer.bits)
+def coder(range_min: Tensor, range_max: Tensor, bits: int) -> ActivationCoder:
+    """A coder for scalars `range_min` and `range_max`, between which zero lies."""
+    scale, lowest = scale_and_zero_point(range_min, range_max, bits)
+    return ActivationCoder(1 / scale, (-lowest).to(torch.uint8), bits)
 
 
 def _fold_computed_weights(graph: fx.GraphModule) -> None:

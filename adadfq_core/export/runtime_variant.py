@@ -10,9 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from adadfq_core.export.frozen import ActivationCoder, CodedLayer, CodedWeight, FrozenNetwork
+from adadfq_core.export.frozen import (
+    ActivationCoder,
+    CodedLayer,
+    CodedWeight,
+    FrozenNetwork,
+    coder,
+)
 from adadfq_core.quant.coverage import Coverage, CoverageRow
-from adadfq_core.quant.fake_quant import scale_and_zero_point, widen_to_zero
+from adadfq_core.quant.fake_quant import widen_to_zero
 from adadfq_core.quant.operations import operation
 from adadfq_core.zoo.formats import ImageFormat
 
@@ -61,8 +67,7 @@ def _symmetric(weight: CodedWeight) -> CodedWeight:
 
 
 def _coder(low: float, high: float) -> ActivationCoder:
-    scale, lowest = scale_and_zero_point(torch.tensor(low), torch.tensor(high), BITS)
-    return ActivationCoder(1 / scale, (-lowest).to(torch.uint8), BITS)
+    return coder(torch.tensor(low), torch.tensor(high), BITS)
 
 
 def _extremes(images: ImageFormat) -> tuple[float, float]:

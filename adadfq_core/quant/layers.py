@@ -43,7 +43,7 @@ class QuantizedLayer(nn.Module):
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
         weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
-        return as_stored(self.layer, weight)
+        return output_first(self.layer, weight)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
@@ -59,23 +59,16 @@ class QuantizedLayer(nn.Module):
 
 
 def output_first(layer: WeightedLayer, weight: Tensor) -> Tensor:
-    """`weight` of `layer` with output channels on axis 0; transposed layers have them on axis 1."""
+    """`weight` of `layer` with output channels on axis 0; transposed layers have them on axis 1.
+
+    It is its own reverse: what has the output first comes back as `layer` stores it.
+    """
     if not isinstance(layer, _ConvTransposeNd):
         return weight
     groups, kernel = layer.groups, weight.shape[2:]
-    inputs, outputs = weight.shape[0] // groups, weight.shape[1]
-    grouped = weight.view(groups, inputs, outputs, *kernel).transpose(1, 2)
-    return grouped.reshape(groups * outputs, inputs, *kernel)
-
-
-def as_stored(layer: WeightedLayer, weight: Tensor) -> Tensor:
-    """The reverse of `output_first`."""
-    if not isinstance(layer, _ConvTransposeNd):
-        return weight
-    groups, kernel = layer.groups, weight.shape[2:]
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    grouped = weight.view(groups, outputs, inputs, *kernel).transpose(1, 2)
-    return grouped.reshape(groups * inputs, outputs, *kernel)
+    first, second = weight.shape[0] // groups, weight.shape[1]
+    grouped = weight.view(groups, first, second, *kernel).transpose(1, 2)
+    return grouped.reshape(groups * second, first, *kernel)
 
 
 def apply_layer(layer: WeightedLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -85,7 +78,7 @@ def apply_layer(layer: WeightedLayer, x: Tensor, weight: Tensor, bias: Tensor | 
     if isinstance(layer, _ConvTransposeNd):
         result: Tensor = _TRANSPOSED[weight.ndim](
             x,
-            as_stored(layer, weight),
+            output_first(layer, weight),
             bias,
             layer.stride,
             layer.padding,

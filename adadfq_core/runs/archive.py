@@ -16,7 +16,6 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, BinaryIO, TypeVar
 
@@ -24,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.files import replace_atomically
+from adadfq_core.own_version import own_version
 from adadfq_core.runs.archive_format import (
     COMMANDS,
     FORMAT,
@@ -121,7 +121,7 @@ def _write(store: RunStore, run_id: str, archive: zipfile.ZipFile) -> None:
         tags=list(info.tags),
         note=info.note,
     )
-    manifest = Manifest(format=FORMAT, program=_program(), run=row, files=files)
+    manifest = Manifest(format=FORMAT, program=own_version(), run=row, files=files)
     _pack_lines(archive, MANIFEST, [manifest.model_dump_json(indent=1).encode()])
 
 
@@ -129,13 +129,6 @@ def _fit_to_show(reason: str) -> str:
     """What an archive may hold of a reason, which may be the text of any library's error."""
     shown = "".join(sign for sign in reason if sign == "\n" or can_be_shown(sign))
     return shown[:MOST_REASON_CHARACTERS]
-
-
-def _program() -> str:
-    try:
-        return version("adadfq-playground")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _pack_lines(archive: zipfile.ZipFile, name: str, lines: Iterable[bytes]) -> Member:

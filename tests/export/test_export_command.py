@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from played_runs import begin, small, store_checkpoint, trainer_of
+from played_runs import finished_run
 from shells import shell
 
 from adadfq_core.export.accuracy import accuracy
@@ -18,13 +18,8 @@ from adadfq_core.export.taking import take
 def run(tmp_path_factory):
     """A folder of runs with one of a few iterations at 5 bits, and its name."""
     root = tmp_path_factory.mktemp("runs")
-    settings = small(weight_bits=5, activation_bits=5, evaluation_images=200)
-    trainer = trainer_of(settings)
-    writer = begin(root, settings)
-    while not trainer.finished:
-        trainer.play()
-    store_checkpoint(writer, trainer)
-    return root, writer.run_id
+    run_id, _ = finished_run(root, weight_bits=5, activation_bits=5, evaluation_images=200)
+    return root, run_id
 
 
 def _told(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from played_runs import begin, small, store_checkpoint, trainer_of
+from played_runs import begin, finished_run, small, store_checkpoint, trainer_of
 
 from adadfq_core.errors import InputError
 from adadfq_core.export.formats import Format
@@ -17,7 +17,6 @@ from adadfq_core.export.preparation import (
     write_preparation,
 )
 from adadfq_core.export.preparing import FILES, FLOAT_NAME
-from adadfq_core.runs.records import RunStatus
 from adadfq_core.runs.store import RunStore
 
 
@@ -25,14 +24,7 @@ from adadfq_core.runs.store import RunStore
 def run(tmp_path_factory):
     """A folder of runs with a finished one of a few iterations at 5 bits, and its name."""
     root = tmp_path_factory.mktemp("runs")
-    settings = small(weight_bits=5, activation_bits=5, evaluation_images=100)
-    trainer = trainer_of(settings)
-    writer = begin(root, settings)
-    while not trainer.finished:
-        trainer.play()
-    store_checkpoint(writer, trainer)
-    writer.set_status(RunStatus.FINISHED)
-    return root, writer.run_id, trainer.iteration
+    return root, *finished_run(root, weight_bits=5, activation_bits=5, evaluation_images=100)
 
 
 def _until_done(root, run_id, iteration):
