@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import onnxruntime
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from adadfq_core.errors import InputError
-from adadfq_core.export.description import KEY, Description, from_yaml, missing
+from adadfq_core.export.description import Description
+from adadfq_core.export.onnx_reading import description_of, load_model
 
 _FATAL = 4
 _LONGEST_REASON = 200
@@ -69,15 +68,5 @@ def open_onnx(path: Path, threads: int) -> tuple[Callable[[Tensor], Tensor], Des
     Raises:
         InputError: it is no readable model, or not one of `save_onnx`.
     """
-    try:
-        model = onnx.load(str(path))
-    except (DecodeError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path} is not a readable ONNX model; it may be cut off or damaged: copy or export it "
-            "again."
-        ) from error
-    texts = {entry.key: entry.value for entry in model.metadata_props}
-    if KEY not in texts:
-        raise missing(path)
-    description = from_yaml(texts[KEY], path)
+    description = description_of(load_model(path), path)
     return predictor(open_session(path, threads)), description

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
-from adadfq_core.errors import InputError
-from adadfq_core.export.description import KEY, Description, from_yaml, missing
+from adadfq_core.export.description import Description
+from adadfq_core.export.onnx_reading import damaged, description_of, load_model
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,14 @@ def read_graph(source: Path | onnx.ModelProto) -> Graph:
     Raises:
         InputError: no such file, a damaged one, or one that was not exported here.
     """
-    model = source if isinstance(source, onnx.ModelProto) else _load(source)
+    model = source if isinstance(source, onnx.ModelProto) else load_model(source)
     where = "The model" if isinstance(source, onnx.ModelProto) else source
-    text = {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
-    if text is None:
-        raise missing(where)
-    description = from_yaml(text, where)
+    description = description_of(model, where)
     try:
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
         onnx.checker.check_model(model)
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
-        raise _damaged(where, error) from error
+        raise damaged(where, error) from error
     graph = model.graph
     return Graph(
         nodes=tuple(_node(node) for node in graph.node),
@@ -76,23 +72,6 @@ def read_graph(source: Path | onnx.ModelProto) -> Graph:
         images=graph.input[0].name,
         logits=graph.output[0].name,
         description=description,
-    )
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
-        raise InputError(f"There is no file {path}; check its path.")
-    try:
-        return onnx.load(str(path), load_external_data=False)
-    except (DecodeError, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(where: object, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:300]
-    return InputError(
-        f"{where} is not a readable ONNX model ({reason}); it may be cut off or damaged: copy or "
-        "export it again."
     )
 
 
