@@ -76,6 +76,10 @@ def _norm(gradients: list[Tensor]) -> Tensor:
 def _apply(optimizer: torch.optim.Optimizer, gradients: list[Tensor]) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter, gradient in zip(parameters, gradients, strict=True):
+        # A fused optimizer on the CPU walks both in the order in which they lie in memory, and
+        # where the orders differ it moves each weight by another one's gradient.
+        if gradient.stride() != parameter.stride():
+            gradient = torch.empty_like(parameter).copy_(gradient)
         parameter.grad = gradient
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
