@@ -16,6 +16,11 @@ def runs_folder() -> Path:
     return home() / "runs"
 
 
+def uploads_folder() -> Path:
+    """Where weights are kept that came from a page."""
+    return home() / "uploads"
+
+
 def cache_folder() -> Path:
     """Where recomputable results are kept."""
     return home() / "cache"

@@ -13,3 +13,9 @@ def apply_look() -> None:
     """Put the mark and the style sheet on the page that is being drawn."""
     st.logo(str(_ASSETS / "logo.svg"), size="large")
     st.html(_ASSETS / "style.css")
+
+
+def page_name(title: str) -> None:
+    """Name the page in a heading for readers that speak; others see it in the row of the pages."""
+    with st.container(key="page_name"):
+        st.html(f"<h1>{title}</h1>")

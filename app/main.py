@@ -10,8 +10,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import streamlit as st
 
+from app.access import limit_files_where_shared, sign_in_panel
 from app.glossary import PATH, TITLE
-from app.look import apply_look
+from app.look import apply_look, page_name
+from app.panels.tour import tour
 from app.session import keep_over_pages
 
 
@@ -25,11 +27,14 @@ def _leave_the_cores_to_training() -> None:
 
 st.set_page_config(page_title="AdaDFQ Playground", page_icon="◑", layout="wide")
 _leave_the_cores_to_training()
+limit_files_where_shared()
 apply_look()
 keep_over_pages()
-st.navigation(
+sign_in_panel()
+play = st.Page("views/play.py", title="Play", icon=":material/sports_esports:", default=True)
+page = st.navigation(
     [
-        st.Page("views/play.py", title="Play", icon=":material/sports_esports:", default=True),
+        play,
         st.Page("views/inspect.py", title="Inspect", icon=":material/image_search:"),
         st.Page("views/take_away.py", title="Take away", icon=":material/download:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/grid_on:"),
@@ -38,4 +43,8 @@ st.navigation(
         st.Page("views/glossary.py", title=TITLE, icon=":material/menu_book:", url_path=PATH),
     ],
     position="top",
-).run()
+)
+page_name(page.title)
+if page is play:
+    tour()
+page.run()

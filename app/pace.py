@@ -21,14 +21,18 @@ SLOW = 200
 def refresh_seconds(
     info: RunInfo, has_points: bool, *, eager: bool, cores: int | None = None
 ) -> float:
-    """Seconds between two drawings of an active run's page.
+    """Seconds between two drawings of the page of a run that goes or waits.
 
     Args:
         has_points: whether the page has any iteration to show.
         eager: whether a button was pressed less than `EAGER_FOR` ago.
         cores: of this machine; `None` asks the system.
     """
-    if eager or not has_points:
+    if eager:
+        return EAGER
+    if info.queued:
+        return LIVELY
+    if not has_points:
         return EAGER
     cores = cores or os.cpu_count() or 1
     settings = info.settings

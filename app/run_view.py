@@ -92,6 +92,9 @@ class RunView:
     def refresh(self) -> None:
         """Read what is new; pictures are read only for the latest of each kind."""
         update = runs.read(self.root, self.run_id, self.cursor)
+        if self._went_back(update.records):
+            vars(self).update(vars(RunView(self.root, self.run_id, update.info)))
+            update = runs.read(self.root, self.run_id)
         self.moments = history.extended(self.moments, update)
         self.cursor, self.info = update.cursor, update.info
         latest: dict[str, Record] = {}
@@ -129,6 +132,13 @@ class RunView:
         if self.half is not None and self.info.iteration > self.half.iteration:
             # The run has gone on: what one move did long ago is of no use beside what is now.
             self.half = None
+
+    def _went_back(self, records: Iterable[Record]) -> bool:
+        """Whether iterations that were read already are played anew, with other settings."""
+        known = self.steps["iteration"]
+        steps = (record.iteration for record in records if record.kind == RecordKind.STEP)
+        first = next(steps, math.inf)
+        return len(known) > 0 and first <= known[-1]
 
     def _add_steps(self, records: Iterable[Record]) -> None:
         rows: list[list[float]] = []

@@ -37,7 +37,7 @@ def _opened(root: Path) -> SweepStore:
     store = SweepStore(root)
     reap()
     for info in store.list_sweeps(running_only=True):
-        if gone(info):
+        if gone(info, info.sweep_id):
             store.end(info, SweepStatus.LOST, end_reason(info.pid, store.folder(info.sweep_id)))
     return store
 
@@ -76,6 +76,7 @@ def start(
     threads: int | None = None,
     ray_address: str = "",
     own_code: bool = False,
+    owner: str = "",
 ) -> str:
     """Start a sweep in a process of its own and return its id.
 
@@ -83,6 +84,7 @@ def start(
         workers, threads: see `default_workers`. On a Ray cluster its free cores set the number
             of runs at once.
         own_code: whether a network of the user's own may be imported: for the shell alone.
+        owner: who starts it, where users sign in.
 
     Raises:
         InputError: no cell of the plan can run, too many workers or threads, a Ray address that
@@ -101,7 +103,13 @@ def start(
     _check_code(plan, own_code)
     store = _opened(root)
     sweep_id = store.create(
-        plan, refused, name=name, workers=workers, threads=threads, ray_address=ray_address
+        plan,
+        refused,
+        name=name,
+        workers=workers,
+        threads=threads,
+        ray_address=ray_address,
+        owner=owner,
     )
     _launch(store, sweep_id)
     return sweep_id

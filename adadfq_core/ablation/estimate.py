@@ -15,11 +15,14 @@ from adadfq_core.ablation.designs import feasible
 from adadfq_core.ablation.plan import Cell, Plan
 from adadfq_core.runs.database import session
 from adadfq_core.runs.records import RecordKind, RunStatus
-from adadfq_core.runs.store import RunStore
+from adadfq_core.runs.store import RunStore, fetch_info
 from adadfq_core.settings import NO_DATA, RunSettings
 
 MOST_RUNS = 5
 """Earlier runs that a pace is measured from: the newest ones, of which the median is taken."""
+
+_SIZED = (RecordKind.CHECKPOINT, RecordKind.IMAGES)
+"""Kinds whose files are most of what a run stores, in the order of `Pace`."""
 
 _UNDISTURBED = 3
 """States of a run that was played at one go: starting, running, finished."""
@@ -46,7 +49,7 @@ LIMIT {MOST_RUNS}
 
 # The plus keeps SQLite from sorting all steps: what is looked for is a few entries back in the log.
 _LAST_SECONDS = f"""
-    SELECT json_extract(data, '$.seconds') FROM records
+    SELECT json_extract(data, '$.seconds') FROM checked_records
     WHERE run_id = :run_id AND +kind IN ('{RecordKind.STEP}', '{RecordKind.EVALUATION}')
         AND seq < {{before}}
     ORDER BY seq DESC LIMIT 1
@@ -58,7 +61,7 @@ SELECT count(*), total(ended - began), ({_LAST_SECONDS.format(before="9e18")})
 FROM (
     SELECT json_extract(evaluation.data, '$.seconds') AS ended,
         ({_LAST_SECONDS.format(before="evaluation.seq")}) AS began
-    FROM records AS evaluation
+    FROM checked_records AS evaluation
     WHERE run_id = :run_id AND kind = '{RecordKind.EVALUATION}'
 )
 """
@@ -89,12 +92,15 @@ class Pace:
         ms_per_evaluation: milliseconds to measure one network on all images; 0 without data.
         startup_s: seconds that a run takes beside its work: process, loading, closing.
         measured: in words what this was measured from.
+        checkpoint_bytes, sheet_bytes: of the file of one checkpoint, of one sheet of images.
     """
 
     ms_per_iteration: float
     ms_per_evaluation: float
     startup_s: float
     measured: str
+    checkpoint_bytes: float = 0.0
+    sheet_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,22 @@ def run_seconds(settings: RunSettings, pace: Pace) -> float:
     return pace.startup_s + (playing + evaluations(settings) * pace.ms_per_evaluation) / 1e3
 
 
+def known_runs(
+    plan: Plan, threads: int, paces: Mapping[Cost, Pace]
+) -> list[tuple[RunSettings, Pace]] | None:
+    """The settings of each run of `plan` with its pace; `None` if one is not known.
+
+    Args:
+        paces: see `estimate`.
+
+    Raises:
+        InputError: more than `plan.MOST_CELLS` cells.
+    """
+    settings = _played(plan, feasible(plan)[0], threads)
+    found = [(one, paces[cost(one)]) for one in settings if cost(one) in paces]
+    return found if len(found) == len(settings) else None
+
+
 def estimate(plan: Plan, workers: int, threads: int, paces: Mapping[Cost, Pace]) -> Estimate:
     """What `plan` takes with `workers` runs at once, each of `threads` threads.
 
@@ -157,8 +179,7 @@ def estimate(plan: Plan, workers: int, threads: int, paces: Mapping[Cost, Pace])
         InputError: more than `plan.MOST_CELLS` cells.
     """
     going, refused = feasible(plan)
-    settings = _played(plan, going, threads)
-    taken = [(one, paces[cost(one)]) for one in settings if cost(one) in paces]
+    taken = known_runs(plan, threads, paces) or []
     seconds = None
     if len(taken) == len(going):
         seconds = makespan((run_seconds(one, pace) for one, pace in taken), workers)
@@ -216,6 +237,7 @@ def known_pace(root: Path, settings: RunSettings, workers: int) -> Pace | None:
         together = rows[0][-1] if rows else workers
         measured = []
         for run_id, wall, iterations, its_together in rows:
+            fetch_info(connection, run_id)  # refuses a row that is damaged
             measurings, spent, at_work = connection.execute(_TIMES, {"run_id": run_id}).fetchone()
             # A log without times was not written by a worker of this program.
             if its_together == together and at_work:
@@ -226,8 +248,24 @@ def known_pace(root: Path, settings: RunSettings, workers: int) -> Pace | None:
         statistics.median(numbers) for numbers in zip(*measured, strict=True)
     )
     return Pace(
-        ms_per_iteration, ms_per_evaluation, startup_s, _source(len(measured), together, workers)
+        ms_per_iteration,
+        ms_per_evaluation,
+        startup_s,
+        _source(len(measured), together, workers),
+        *(_file_bytes(root, rows[0][0], kind) for kind in _SIZED),
     )
+
+
+def _file_bytes(root: Path, run_id: str, kind: RecordKind) -> int:
+    """Size of the newest file of `kind` of a run, 0 where there is none."""
+    store = RunStore(root)
+    record = store.latest(run_id, kind)
+    if record is None or record.file is None:
+        return 0
+    try:
+        return store.path(record).stat().st_size
+    except OSError:
+        return 0  # it was removed by hand
 
 
 def _played(plan: Plan, going: Sequence[Cell], threads: int) -> list[RunSettings]:

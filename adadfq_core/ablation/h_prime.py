@@ -20,7 +20,8 @@ QUANTILES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 
 # Only the list leaves the database: of a step's other numbers there are a score.
 _STEPS = (
-    "SELECT iteration, json_extract(data, '$.h_prime') FROM records WHERE run_id = ? AND kind = ?"
+    "SELECT iteration, json_extract(data, '$.h_prime') FROM checked_records "
+    "WHERE run_id = ? AND kind = ?"
 )
 
 

@@ -8,6 +8,7 @@ settings as JSON from its standard input and answers with one line of JSON. No r
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import statistics
@@ -119,6 +120,8 @@ def _measure(settings: RunSettings, began: float) -> tuple[Trainer, dict[str, fl
         "ms_per_iteration": warmup * in_warmup + (1 - warmup) * in_game,
         "ms_per_evaluation": 0.0 if data is None else _ms_per_evaluation(trainer, data),
         "startup_s": startup_s,
+        "checkpoint_bytes": _checkpoint_bytes(trainer),
+        "sheet_bytes": _sheet_bytes(trainer),
     }
 
 
@@ -133,6 +136,25 @@ def _ms_per_iteration(trainer: Trainer) -> float:
         played += 1
     outcome.scalars.tolist()
     return 1e3 * (time.perf_counter() - began) / played
+
+
+def _checkpoint_bytes(trainer: Trainer) -> int:
+    """Size of a checkpoint once both optimizers have memories."""
+    import torch
+
+    content = io.BytesIO()
+    torch.save(trainer.state_dict(), content)
+    return content.tell()
+
+
+def _sheet_bytes(trainer: Trainer) -> int:
+    """Size of a sheet: an image, its class, H' and both logits of every sample that it keeps."""
+    from adadfq_core.runs.recorder import sheet_samples
+
+    outcome = trainer.play()
+    kept = len(sheet_samples(outcome.labels, outcome.images.shape[1:]))
+    label, h_prime, logits = 8, 4, 2 * 4 * trainer.num_classes
+    return kept * (outcome.images[0].numel() + label + h_prime + logits)
 
 
 def _ms_per_evaluation(trainer: Trainer, data: EvaluationData) -> float:

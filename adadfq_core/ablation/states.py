@@ -42,7 +42,8 @@ class SweepInfo:
     """State of one sweep; times are seconds since 1970 (UTC).
 
     `workers` runs go at once with `threads` CPU threads each; `ray_address` is empty for runs on
-    this machine. `pid` and `process_started` name the process that drives it.
+    this machine. `pid` and `process_started` name the process that drives it. `owner` is who
+    started it where users sign in, else empty; the runs of its cells are theirs as well.
     """
 
     sweep_id: str
@@ -57,6 +58,7 @@ class SweepInfo:
     pid: int | None
     process_started: float | None
     updated: float
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ SWEEPS = "sweeps"
 
 _SWEEP_COLUMNS = (
     "sweep_id, created, name, plan, workers, threads, ray_address, status, reason, pid, "
-    "process_started, updated"
+    "process_started, updated, owner"
 )
 _CELL_COLUMNS = "sweep_id, cell, point, seed, status, reason, run_id, attempts, started, ended"
 _UNSETTLED = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in SETTLED))
@@ -71,6 +71,7 @@ class SweepStore:
         workers: int,
         threads: int,
         ray_address: str,
+        owner: str = "",
     ) -> str:
         """Store a sweep with its cells in state `running`, no process yet; returns its id.
 
@@ -90,10 +91,10 @@ class SweepStore:
         with session(self.runs.database, "IMMEDIATE") as connection:
             connection.execute(
                 f"INSERT INTO sweeps ({_SWEEP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', "
-                "NULL, NULL, ?)",
+                "NULL, NULL, ?, ?)",
                 (
                     *(sweep_id, now, name, plan.model_dump_json(), workers, threads),
-                    *(ray_address, SweepStatus.RUNNING, now),
+                    *(ray_address, SweepStatus.RUNNING, now, owner),
                 ),
             )
             connection.executemany(
@@ -115,7 +116,7 @@ class SweepStore:
         where = f"WHERE status = '{SweepStatus.RUNNING}'" if running_only else ""
         with session(self.runs.database) as connection:
             rows = connection.execute(
-                f"SELECT {_SWEEP_COLUMNS} FROM sweeps {where} ORDER BY created DESC"
+                f"SELECT {_SWEEP_COLUMNS} FROM checked_sweeps {where} ORDER BY created DESC"
             ).fetchall()
         return [_sweep(row) for row in rows]
 
@@ -127,7 +128,7 @@ class SweepStore:
         """
         with session(self.runs.database) as connection:
             row = connection.execute(
-                f"SELECT {_SWEEP_COLUMNS} FROM sweeps WHERE sweep_id = ?", (sweep_id,)
+                f"SELECT {_SWEEP_COLUMNS} FROM checked_sweeps WHERE sweep_id = ?", (sweep_id,)
             ).fetchone()
         if row is None:
             raise InputError(f"There is no sweep '{sweep_id}'; list the sweeps to see their names.")
@@ -137,7 +138,8 @@ class SweepStore:
         """The cells of a sweep in the order of its plan."""
         with session(self.runs.database) as connection:
             rows = connection.execute(
-                f"SELECT {_CELL_COLUMNS} FROM cells WHERE sweep_id = ? ORDER BY cell", (sweep_id,)
+                f"SELECT {_CELL_COLUMNS} FROM checked_cells WHERE sweep_id = ? ORDER BY cell",
+                (sweep_id,),
             ).fetchall()
         return [_cell(row) for row in rows]
 
@@ -264,7 +266,7 @@ class SweepStore:
         """Whether the sweep's process should stop; also when the sweep is gone."""
         with session(self.runs.database) as connection:
             row = connection.execute(
-                "SELECT stop_asked FROM sweeps WHERE sweep_id = ?", (sweep_id,)
+                "SELECT stop_asked, name FROM checked_sweeps WHERE sweep_id = ?", (sweep_id,)
             ).fetchone()
         return row is None or bool(row[0])
 

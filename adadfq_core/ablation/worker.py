@@ -26,11 +26,11 @@ def executor_of(root: Path, info: SweepInfo) -> Executor:
         RunFailed: the Ray cluster does not answer.
     """
     if not info.ray_address:
-        return LocalExecutor(root, info.workers)
+        return LocalExecutor(root, info.workers, info.owner)
     # Ray is an extra, and slow to import.
     from adadfq_core.ablation.executors.ray_cluster import RayExecutor
 
-    return RayExecutor(root, info.ray_address, info.threads)
+    return RayExecutor(root, info.ray_address, info.threads, info.owner)
 
 
 def main() -> int:

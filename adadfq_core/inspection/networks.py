@@ -59,7 +59,7 @@ def checkpoint_at(root: Path, run_id: str, iteration: int) -> Record:
     stored = store.read(run_id, kinds=[RecordKind.CHECKPOINT], limit=1)
     if stored.records:
         return stored.records[0]
-    if stored.info.active:
+    if not stored.info.ended:
         settings = stored.info.settings
         first = min(settings.checkpoint_every, settings.iterations)
         raise InputError(

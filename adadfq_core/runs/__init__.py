@@ -21,7 +21,14 @@ from adadfq_core.runs.control import (
 )
 from adadfq_core.runs.deletion import clean, delete_runs, disk_use
 from adadfq_core.runs.labels import set_labels
-from adadfq_core.runs.overview import cell_counts, facts, summaries, sweeps_of_runs
+from adadfq_core.runs.overview import (
+    cell_counts,
+    facts,
+    ordinal,
+    state,
+    summaries,
+    sweeps_of_runs,
+)
 from adadfq_core.runs.records import (
     ACTIVE,
     Command,
@@ -57,6 +64,7 @@ __all__ = [
     "info",
     "latest",
     "list_runs",
+    "ordinal",
     "pause",
     "read",
     "refresh",
@@ -64,6 +72,7 @@ __all__ = [
     "set_labels",
     "set_parameters",
     "start",
+    "state",
     "step",
     "step_half",
     "stop",

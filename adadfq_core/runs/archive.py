@@ -44,7 +44,7 @@ from adadfq_core.runs.control import refresh
 from adadfq_core.runs.database import check_writable, session
 from adadfq_core.runs.labels import can_be_shown, checked_note, checked_tags, encoded_tags
 from adadfq_core.runs.leftovers import mark, remove_leftovers, temporary_folder, unmark
-from adadfq_core.runs.records import ACTIVE, encode
+from adadfq_core.runs.records import ENDED, encode
 from adadfq_core.runs.store import ARRAYS, CHECKPOINTS, RunStore, fetch_info, new_run_id
 from adadfq_core.settings import RunSettings, make_settings
 
@@ -73,7 +73,7 @@ def export_run(root: Path, run_id: str, path: Path) -> None:
     A file that a record names and that is gone from the disk is left out, and its record stays.
 
     Raises:
-        InputError: there is no such run, or it is active.
+        InputError: there is no such run, or it has not ended.
         RunFailed: the file cannot be written, or the run changed meanwhile.
     """
     refresh(root)
@@ -91,7 +91,7 @@ def _write(store: RunStore, run_id: str, archive: zipfile.ZipFile) -> None:
     files: dict[str, Member] = {}
     with session(store.database) as connection:
         info = fetch_info(connection, run_id)
-        if info.active:
+        if not info.ended:
             raise InputError(
                 f"Run {run_id} is {info.status} and cannot be exported; stop it first or wait "
                 "until it ends."
@@ -150,12 +150,13 @@ def _pack(
     return Member(sha256=digest.hexdigest(), bytes=size)
 
 
-def import_run(root: Path, source: Path | BinaryIO) -> str:
+def import_run(root: Path, source: Path | BinaryIO, *, owner: str = "") -> str:
     """Take the run of an archive into the store `root`, all of it or nothing; returns its id.
 
     It keeps its id unless another run has that. If the very same run, with the same log, is there
     already, under whatever id, nothing is done and that id is returned. Weights, data and code
-    that its settings name by a path may be missing here: the run shows nevertheless.
+    that its settings name by a path may be missing here: the run shows nevertheless. It belongs to
+    `owner`, where users sign in.
 
     Raises:
         InputError: no archive, one of a newer version, or one that is damaged or not allowed.
@@ -176,7 +177,7 @@ def import_run(root: Path, source: Path | BinaryIO) -> str:
             folder = temporary_folder(store.root)
             try:
                 _unpack(archive, members, manifest, folder)
-                return _take_in(store, manifest, settings, folder)
+                return _take_in(store, manifest, settings, folder, owner)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
@@ -275,7 +276,7 @@ def _parsed(kind: type[AnyPart], content: bytes, name: str) -> AnyPart:
 
 def _checked_row(row: RunRow) -> RunSettings:
     """The settings of a run that may come into a store."""
-    if row.status in ACTIVE:
+    if row.status not in ENDED:
         raise InputError(f"its run is {row.status}, and only one that has ended can be imported.")
     checked_tags(row.tags)
     checked_note(row.note)
@@ -347,7 +348,9 @@ def _digest(lines: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _take_in(store: RunStore, manifest: Manifest, settings: RunSettings, folder: Path) -> str:
+def _take_in(
+    store: RunStore, manifest: Manifest, settings: RunSettings, folder: Path, owner: str
+) -> str:
     """Give the run that was unpacked into `folder` its rows and its place; returns its id."""
     row = manifest.run
     for name, kind in ((RECORDS, RecordLine), (COMMANDS, CommandLine)):
@@ -361,6 +364,7 @@ def _take_in(store: RunStore, manifest: Manifest, settings: RunSettings, folder:
         while _is_taken(connection, store, run_id):
             run_id = new_run_id(row.created, settings)
         _insert(connection, run_id, row, settings, folder)
+        connection.execute("UPDATE runs SET owner = ? WHERE run_id = ?", (owner, run_id))
         # Without its row the folder is a leftover, should this process end before the commit.
         mark(folder / _RUN)
         (folder / _RUN).rename(store.folder(run_id))

@@ -110,7 +110,8 @@ def is_file(name: str) -> bool:
 def record_lines(connection: sqlite3.Connection, run_id: str) -> Iterator[bytes]:
     """The lines of `records.jsonl` of a run, within a transaction."""
     rows = connection.execute(
-        "SELECT iteration, kind, data, file FROM records WHERE run_id = ? ORDER BY seq", (run_id,)
+        "SELECT iteration, kind, data, file FROM checked_records WHERE run_id = ? ORDER BY seq",
+        (run_id,),
     )
     for iteration, kind, data, file in rows:
         name = None if file is None else file.removeprefix(f"{run_id}/")
@@ -125,7 +126,7 @@ def record_lines(connection: sqlite3.Connection, run_id: str) -> Iterator[bytes]
 def command_lines(connection: sqlite3.Connection, run_id: str) -> Iterator[bytes]:
     """The lines of `commands.jsonl` of a run, within a transaction."""
     rows = connection.execute(
-        "SELECT created, kind, payload, applied_iteration, error FROM commands "
+        "SELECT created, kind, payload, applied_iteration, error FROM checked_commands "
         "WHERE run_id = ? ORDER BY seq",
         (run_id,),
     )

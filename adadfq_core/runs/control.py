@@ -1,8 +1,8 @@
 """Starting, steering and watching runs: what the page and the shell use.
 
-Functions that show, start or steer runs first mark those whose process is gone as lost. Commands
-take effect at the run's next iteration; their number tells later, through `command`, whether and
-when they did.
+Functions that show, start or steer runs first mark those whose process is gone as lost, and start
+those that wait (see `runs.queue`) where there is room. Commands take effect at the run's next
+iteration; their number tells later, through `command`, whether and when they did.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.runs import queue
 from adadfq_core.runs.process import (
     WORKER_MODULE,
     alive,
@@ -24,6 +25,7 @@ from adadfq_core.runs.process import (
     started_at,
 )
 from adadfq_core.runs.records import (
+    ACTIVE,
     Command,
     CommandKind,
     Record,
@@ -33,7 +35,9 @@ from adadfq_core.runs.records import (
     Update,
     settings_in_force,
 )
-from adadfq_core.runs.store import RunStore
+from adadfq_core.runs.resumption import go_back, last_whole_checkpoint
+from adadfq_core.runs.store import NoRoomError, RunStore
+from adadfq_core.server_options import max_active as server_max_active
 from adadfq_core.settings import (
     NO_DATA,
     REAL_IMAGES_MISSING,
@@ -60,25 +64,55 @@ class HasProcess(Protocol):
     def updated(self) -> float: ...
 
 
-def gone(info: HasProcess) -> bool:
-    """Whether the process of what should have one has ended, or never came."""
+def gone(info: HasProcess, name: str = "") -> bool:
+    """Whether the process of what should have one has ended, or never came.
+
+    Args:
+        name: of the run or sweep, which its command line holds.
+    """
     if info.pid is None or info.process_started is None:
-        return time.time() - info.updated > STARTING_GRACE_S
-    return not alive(info.pid, info.process_started)
+        # Both ways: a clock that was set back would make the wait as long as that.
+        return abs(time.time() - info.updated) > STARTING_GRACE_S
+    return not alive(info.pid, info.process_started, name)
 
 
 def _opened(root: Path) -> RunStore:
-    """The store in `root`, with lost runs marked."""
+    """The store in `root`, with lost runs marked and free places given to those that wait."""
     store = RunStore(root)
     reap()
-    for info in store.list_runs(active_only=True):
-        if gone(info):
+    unended = store.list_unended()
+    waits = any(info.queued for info in unended)
+    for info in unended:
+        if not info.active or not gone(info, info.run_id):
+            continue
+        if queue.wait_again(store, info):
+            waits = True
+        else:
             store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
+    if waits:
+        _start_waiting(store)
     return store
 
 
+def _start_waiting(store: RunStore) -> None:
+    """Give free places to the runs that wait.
+
+    One that cannot be started is shown as failed, and ends this: what kept it from starting may
+    be over when the next call tries the next.
+    """
+    while (info := queue.claim_next(store, server_max_active())) is not None:
+        try:
+            _launch(store, info.run_id, info.settings.threads, WORKER_MODULE)
+        except RunFailed:
+            return
+
+
 def refresh(root: Path) -> None:
-    """Mark active runs whose process is gone as lost, with the reason, and reap ended workers."""
+    """Bring the runs' states up to date.
+
+    Active runs whose process is gone are marked as lost, with the reason, ended workers are
+    reaped, and runs that wait are started where there is room.
+    """
     _opened(root)
 
 
@@ -163,19 +197,26 @@ def start(
     root: Path,
     settings: RunSettings,
     preset: str = "",
-    max_active: int = 1,
+    max_active: int | None = None,
     *,
     own_code: bool = False,
+    waits: bool = False,
+    owner: str = "",
     worker: str = WORKER_MODULE,
 ) -> str:
     """Start a run in a process of its own (module `worker`) and return its id.
 
-    `own_code` allows settings that import a module of the user's: for the shell, never for what
-    came from a web page.
+    Args:
+        max_active: runs that may go at once; `None` for the server's limit.
+        own_code: allows settings that import a module of the user's: for the shell, never for
+            what came from a web page.
+        waits: whether the run is queued where there is no room, instead of refused.
+        owner: who starts it, where users sign in.
 
     Raises:
-        InputError: `max_active` runs are active, the folder is not writable, the settings name
-            code without `own_code`, or the method learns from real images and there are none.
+        InputError: `max_active` runs are active and the run does not wait, the folder is not
+            writable, the settings name code without `own_code`, or the method learns from real
+            images and there are none.
         RunFailed: the process could not be started; the run is shown as failed.
     """
     if settings.names_own_code and not own_code:
@@ -185,7 +226,15 @@ def start(
         )
     _check_real_images(settings)
     store = _opened(root)
-    run_id = store.create_run(settings, preset, max_active)
+    most = server_max_active() if max_active is None else max_active
+    try:
+        run_id = store.create_run(settings, preset, most, owner=owner, queues=waits)
+    except NoRoomError:
+        if not waits:
+            raise
+        run_id = store.enqueue_run(settings, preset, owner=owner)
+        _start_waiting(store)
+        return run_id
     _launch(store, run_id, settings.threads, worker)
     return run_id
 
@@ -243,25 +292,37 @@ def pause(root: Path, run_id: str) -> int:
 def resume(
     root: Path,
     run_id: str,
-    max_active: int = 1,
+    max_active: int | None = None,
     *,
     own_code: bool = False,
+    waits: bool = False,
+    changes: dict[str, Any] | None = None,
     worker: str = WORKER_MODULE,
 ) -> int | None:
     """Let a paused run go on, or start a new process for a stopped, lost or failed one.
 
-    Returns the command's number, or `None` where a new process was started; it goes on from the
-    run's last checkpoint. `own_code` is as for `start`: the run may have come as a file from
-    anyone.
+    Returns the command's number, or `None` where a new process was started or the run waits for
+    one; it goes on from the run's last checkpoint that is whole. `max_active`, `own_code` and
+    `waits` are as for `start`: the run may have come as a file from anyone.
+
+    Args:
+        changes: of live settings, from that checkpoint on; what was played after it is taken out
+            of the log, as it is played anew.
 
     Raises:
         InputError: there is no such run, it is going or finished, it has no checkpoint, its
-            settings name code without `own_code`, or `max_active` other runs are active.
+            settings name code without `own_code`, a change is not allowed, or `max_active` other
+            runs are active and it does not wait.
         RunFailed: the process could not be started.
     """
     store = _opened(root)
     state = _expected_state(store, run_id)
     if state == RunStatus.PAUSED:
+        if changes:
+            raise InputError(
+                f"Run {run_id} is paused, so it cannot go back to its last checkpoint for other "
+                "settings; change them while it runs, or stop it first."
+            )
         return store.send(run_id, CommandKind.RESUME)
     if state not in _RESUMABLE:
         raise InputError(
@@ -275,17 +336,20 @@ def resume(
             f"adadfq_core runs resume {run_id} --own-code' may; do so only if you trust where the "
             "run came from."
         )
-    checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
-    if checkpoint is None:
-        raise InputError(
-            f"Run {run_id} is {state} and has no checkpoint to resume from; start a new run."
-        )
-    if checkpoint.file is not None and not store.path(checkpoint).is_file():
-        raise InputError(
-            f"Run {run_id} cannot be resumed because its checkpoint "
-            f"'{store.path(checkpoint)}' is missing; put it back or start a new run."
-        )
-    store.reclaim(run_id, checkpoint.iteration, max_active)
+    checkpoint = last_whole_checkpoint(store, run_id).checkpoint
+    most = server_max_active() if max_active is None else max_active
+    if changes:
+        if not waits:
+            store.check_room(most)  # a run that is refused keeps its log
+        go_back(store, run_id, checkpoint, changes)
+    try:
+        store.reclaim(run_id, checkpoint.iteration, most, queues=waits)
+    except NoRoomError:
+        if not waits:
+            raise
+        store.enqueue_again(run_id, checkpoint.iteration)
+        _start_waiting(store)
+        return None
     _launch(store, run_id, settings.threads, worker)
     return None
 
@@ -325,8 +389,10 @@ def _send_step(root: Path, run_id: str, payload: dict[str, Any]) -> int:
 def set_parameters(root: Path, run_id: str, changes: dict[str, Any]) -> int:
     """Ask a run to train with `changes` from its next iteration; returns the command's number.
 
+    One that waits for a place obeys at its first iteration.
+
     Raises:
-        InputError: there is no such run, it is not active, or a change is not allowed against
+        InputError: there is no such run, it has ended, or a change is not allowed against
             the settings that will be in force, commands that wait included.
     """
     if not changes:
@@ -334,9 +400,9 @@ def set_parameters(root: Path, run_id: str, changes: dict[str, Any]) -> int:
     store = _opened(root)
     waiting = store.pending(run_id)
     state = _expected_state(store, run_id)
-    if state not in (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.PAUSED):
+    if state not in (*ACTIVE, RunStatus.QUEUED):
         raise InputError(
-            f"Run {run_id} is {state}; settings change only while it runs or is paused."
+            f"Run {run_id} is {state}; settings change only while it runs, waits or is paused."
         )
     base = _in_force(store, run_id)
     for sent in waiting:
@@ -347,14 +413,18 @@ def set_parameters(root: Path, run_id: str, changes: dict[str, Any]) -> int:
     return store.send(run_id, CommandKind.PARAMETERS, {"changes": valid})
 
 
-def stop(root: Path, run_id: str) -> int:
-    """Ask a run to stop after its iteration; returns the command's number.
+def stop(root: Path, run_id: str) -> int | None:
+    """Ask a run to stop after its iteration, or take it out of the queue.
+
+    Returns the command's number, or `None` where the run waited and is stopped now.
 
     Raises:
-        InputError: there is no such run, or it is not active.
+        InputError: there is no such run, or it has ended.
     """
     store = _opened(root)
+    if queue.cancel(store, run_id):
+        return None
     state = _expected_state(store, run_id)
-    if state not in (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.PAUSED):
+    if state not in ACTIVE:
         raise InputError(f"Run {run_id} is {state}; there is nothing to stop.")
     return store.send(run_id, CommandKind.STOP)

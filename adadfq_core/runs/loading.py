@@ -66,4 +66,4 @@ def checkpoint_state(store: RunStore, checkpoint: Record) -> dict[str, Any]:
     Raises:
         RunFailed: it is missing, altered or unreadable.
     """
-    return checkpoints.load(store.path(checkpoint), checkpoint.data["sha256"])
+    return checkpoints.load(store.path(checkpoint), checkpoint.data.get("sha256", ""))

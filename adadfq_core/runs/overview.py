@@ -18,12 +18,13 @@ _NETWORKS = ("p", "q_calibrated", "q")
 
 # The numbers are taken out by SQLite: reading all of a step takes ten times as long.
 _EVALUATIONS = f"""
-    SELECT run_id, seq, data ->> '$.network', data ->> '$.top1', data ->> '$.seconds' FROM records
+    SELECT run_id, seq, data ->> '$.network', data ->> '$.top1', data ->> '$.seconds'
+    FROM checked_records
     WHERE kind = '{RecordKind.EVALUATION}' AND run_id IN (SELECT value FROM json_each(?))
 """
 _STEPS = f"""
     SELECT run.value, seq, data ->> '$.ms', data ->> '$.seconds'
-    FROM json_each(?) AS run JOIN records ON seq IN (
+    FROM json_each(?) AS run JOIN checked_records ON seq IN (
         SELECT seq FROM records WHERE run_id = run.value AND kind = '{RecordKind.STEP}'
         ORDER BY seq DESC LIMIT {NEWEST_STEPS}
     )
@@ -79,16 +80,30 @@ def _numbers(values: Iterable[object]) -> list[float] | None:
     return None
 
 
+def state(info: RunInfo) -> str:
+    """A run's state in a list of runs; of one that waits, with its place in the queue."""
+    return str(info.status) if info.place is None else f"{info.status}, {ordinal(info.place)}"
+
+
+def ordinal(number: int) -> str:
+    """`number` as the place in an order: 1st, 2nd, 3rd, 4th …"""
+    teen = 10 <= number % 100 <= 20
+    ending = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def facts(info: RunInfo, summary: Summary, sweep: str = "") -> dict[str, Any]:
     """What a list tells of a run, by name; accuracies in percent, `recovered` a share.
 
-    Settings are those that the run was started with; `None` where nothing was measured.
+    Settings are those that the run was started with; `None` where nothing was measured. `place`
+    is that in the queue, `None` for a run that does not wait.
     """
     settings = info.settings
     return {
         "run_id": info.run_id,
         "created": info.created,
         "status": str(info.status),
+        "place": info.place,
         "preset": info.preset,
         "network": settings.network,
         "bits": f"{settings.weight_bits}w{settings.activation_bits}a",
@@ -105,6 +120,7 @@ def facts(info: RunInfo, summary: Summary, sweep: str = "") -> dict[str, Any]:
         "sweep": sweep,
         "tags": list(info.tags),
         "note": info.note,
+        "owner": info.owner,
         "reason": info.reason,
     }
 
@@ -113,17 +129,18 @@ def sweeps_of_runs(root: Path) -> dict[str, SweepName]:
     """The sweep of every run that is a cell of one, by the run's id."""
     with session(RunStore(root).database) as connection:
         rows = connection.execute(
-            "SELECT run_id, sweep_id, name FROM cells JOIN sweeps USING (sweep_id) "
+            "SELECT run_id, sweep_id, name, cell.status "
+            "FROM checked_cells AS cell JOIN checked_sweeps USING (sweep_id) "
             "WHERE run_id IS NOT NULL"
         ).fetchall()
-    return {run_id: SweepName(sweep_id, name) for run_id, sweep_id, name in rows}
+    return {run_id: SweepName(sweep_id, name) for run_id, sweep_id, name, _ in rows}
 
 
 def cell_counts(root: Path) -> dict[str, dict[str, int]]:
     """How many cells of each sweep are in which state, by the sweep's id."""
     with session(RunStore(root).database) as connection:
         rows = connection.execute(
-            "SELECT sweep_id, status, count(*) FROM cells GROUP BY sweep_id, status"
+            "SELECT sweep_id, status, count(*) FROM checked_cells GROUP BY sweep_id, status"
         ).fetchall()
     counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for sweep_id, status, number in rows:

@@ -67,13 +67,20 @@ def started_at(pid: int) -> float:
     return process.started if process else time.time()
 
 
-def alive(pid: int, started: float) -> bool:
-    """Whether the process that had number `pid` and began at `started` still runs."""
+def alive(pid: int, started: float, argument: str = "") -> bool:
+    """Whether the process that had number `pid` and began at `started` still runs.
+
+    Args:
+        argument: what its command line names and no other process's does. It is known by this as
+            well, as every start time moves by as much as the clock is set.
+    """
     try:
         process = psutil.Process(pid)
-        if abs(process.create_time() - started) > _START_TOLERANCE_S:
+        if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        if abs(process.create_time() - started) <= _START_TOLERANCE_S:
+            return True
+        return bool(argument) and argument in process.cmdline()
     except psutil.Error:
         return False
 
@@ -123,6 +130,9 @@ def spawn_detached(
         flags = 0
     try:
         with (folder / LOG).open("ab") as log:
+            # Takes the file's first block, which has room for last words where the disk is full.
+            log.write(b"\n")
+            log.flush()
             child = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,

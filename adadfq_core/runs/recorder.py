@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from adadfq_core.errors import RunFailed
 from adadfq_core.game.step import SCALARS, Outcome
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.writer import RunWriter
+from adadfq_core.training.soundness import first_non_finite
 from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.formats import ImageFormat
 
@@ -24,6 +25,8 @@ SHEET_IMAGES = 64
 # A sheet is stored every few iterations, so that of large images fewer are kept.
 SHEET_BYTES = 4 << 20
 EMBEDDED_SAMPLES = 256
+# On both learning rates, as it is offered to a run whose numbers went wrong.
+SMALLER = 0.1
 # How long results stay on the device before they are copied and written together.
 DRAIN_SECONDS = 0.2
 
@@ -126,10 +129,27 @@ class Recorder:
                 self.append(RecordKind.VALUE, iteration, about)
             for name, value in zip(SCALARS, values, strict=True):
                 if not np.isfinite(value):
-                    raise RunFailed(
-                        f"{name} became {value} at iteration {iteration}; resume from the last "
-                        "checkpoint or start again with smaller learning rates."
-                    )
+                    raise self._diverged(f"{name} became {value}", iteration)
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a trainer's `state_dict` that must not be kept, measured or gone on from.
+
+        Raises:
+            RunFailed: a weight, a range or an optimizer's memory is NaN or infinite.
+        """
+        bad = first_non_finite(state)
+        if bad is not None:
+            raise self._diverged(f"{bad} is not finite any more", self._trainer.iteration)
+
+    def _diverged(self, what: str, iteration: int) -> RunFailed:
+        settings = self._trainer.settings
+        rates = {name: getattr(settings, name) * SMALLER for name in ("lr_g", "lr_q")}
+        options = " ".join(f"--set {name}={rate:g}" for name, rate in rates.items())
+        return RunFailed(
+            f"{what} at iteration {iteration}; go on from the last checkpoint with smaller "
+            f"learning rates ('python -m adadfq_core runs resume {self._writer.run_id} {options}'),"
+            " or start again with them if there is none."
+        )
 
     def append(
         self,
@@ -145,6 +165,7 @@ class Recorder:
     def evaluated(self, network: str, accuracy: float) -> None:
         """Write an accuracy, after the iterations that led to it."""
         self.drain()
+        self.check_state(self._trainer.state_dict())
         iteration = self._trainer.iteration
         # Two networks are measured at the end of the warm-up, and a run may die between them.
         if (iteration, network) not in self._measured:

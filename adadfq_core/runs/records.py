@@ -20,8 +20,13 @@ from adadfq_core.settings import RunSettings, make_settings
 
 
 class RunStatus(StrEnum):
-    """State of a run. `lost`: its process went away without leaving a final state."""
+    """State of a run.
 
+    `queued`: it waits for a place among those that go. `lost`: its process went away without
+    leaving a final state.
+    """
+
+    QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
     PAUSED = "paused"
@@ -33,6 +38,9 @@ class RunStatus(StrEnum):
 
 ACTIVE = (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.PAUSED)
 """States in which a run has, or is about to get, a process."""
+
+ENDED = tuple(status for status in RunStatus if status not in (*ACTIVE, RunStatus.QUEUED))
+"""States in which nothing more comes of itself."""
 
 
 class RecordKind(StrEnum):
@@ -80,7 +88,8 @@ class RunInfo:
     `created`, `process_started` and `updated` are seconds since 1970 (UTC); `pid` and
     `process_started` name the run's last process, `None` before it has one. `reason` says why a
     run ended, and is empty while it goes well. `tags` and `note` are the user's own words (see
-    `runs.labels`).
+    `runs.labels`). `owner` is who started or imported it where users sign in, else empty. `place`
+    is that of a queued run among all that wait, from 1.
     """
 
     run_id: str
@@ -95,11 +104,23 @@ class RunInfo:
     updated: float
     tags: tuple[str, ...] = ()
     note: str = ""
+    owner: str = ""
+    place: int | None = None
 
     @property
     def active(self) -> bool:
         """Whether the run has, or is about to get, a process."""
         return self.status in ACTIVE
+
+    @property
+    def queued(self) -> bool:
+        """Whether the run waits for a place."""
+        return self.status is RunStatus.QUEUED
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of itself: the run neither goes nor waits for a place."""
+        return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ time; a run's log is written by its own process alone, through `adadfq_core.runs
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import sqlite3
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs.database import (
@@ -33,6 +34,7 @@ from adadfq_core.runs.database import (
 )
 from adadfq_core.runs.records import (
     ACTIVE,
+    ENDED,
     Command,
     CommandKind,
     Record,
@@ -53,10 +55,17 @@ PENDING = "applied_iteration IS NULL AND error IS NULL"
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without characters that read alike
 _RUN_COLUMNS = (
     "run_id, created, settings, preset, status, reason, iteration, pid, process_started, updated, "
-    "tags, note"
+    "tags, note, owner, CASE status WHEN 'queued' THEN (SELECT count(*) FROM runs AS other WHERE "
+    "other.status = 'queued' AND other.ticket <= checked_runs.ticket) END"
 )
 _COMMAND_COLUMNS = "seq, run_id, created, kind, payload, applied_iteration, error"
-_ACTIVE_SQL = "status IN ({})".format(", ".join(f"'{status}'" for status in ACTIVE))
+ACTIVE_SQL = "status IN ({})".format(", ".join(f"'{status}'" for status in ACTIVE))
+_UNENDED_SQL = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in ENDED))
+_TICKET = "(SELECT coalesce(max(ticket), 0) + 1 FROM runs)"
+
+
+class NoRoomError(InputError):
+    """As many runs as may go at once are going, or others wait for a place before this one."""
 
 
 # Settings never change, and validating those of some thousand runs takes a tenth of a second.
@@ -66,12 +75,12 @@ def _settings(text: str) -> RunSettings:
 
 
 def _run_info(row: tuple[Any, ...]) -> RunInfo:
-    run_id, created, settings, preset, status, *rest, tags, note = row
+    run_id, created, settings, preset, status, *rest, tags, note, owner, place = row
     try:
         read = _settings(settings)
     except InputError as error:
         raise InputError(f"The settings of run {run_id} cannot be read: {error}") from None
-    labels = {"tags": tuple(json.loads(tags)), "note": note}
+    labels = {"tags": tuple(json.loads(tags)), "note": note, "owner": owner, "place": place}
     return RunInfo(run_id, created, read, preset, RunStatus(status), *rest, **labels)
 
 
@@ -98,12 +107,12 @@ def command_from_row(row: tuple[Any, ...]) -> Command:
 def insert_status(
     connection: sqlite3.Connection, run_id: str, iteration: int, status: RunStatus, reason: str
 ) -> None:
-    """Within a transaction: log `status`; a state in which nothing runs refuses what is pending."""
+    """Within a transaction: log `status`; one of a run that has ended refuses what is pending."""
     connection.execute(
         "INSERT INTO records (run_id, iteration, kind, data) VALUES (?, ?, ?, ?)",
         (run_id, iteration, RecordKind.STATUS, encode({"status": status, "reason": reason})),
     )
-    if status not in ACTIVE:
+    if status in ENDED:
         connection.execute(
             f"UPDATE commands SET error = ? WHERE run_id = ? AND {PENDING}",
             (f"The run was {status} before the command took effect.", run_id),
@@ -117,27 +126,58 @@ def fetch_info(connection: sqlite3.Connection, run_id: str) -> RunInfo:
         InputError: there is no such run.
     """
     row = connection.execute(
-        f"SELECT {_RUN_COLUMNS} FROM runs WHERE run_id = ?", (run_id,)
+        f"SELECT {_RUN_COLUMNS} FROM checked_runs WHERE run_id = ?", (run_id,)
     ).fetchone()
     if row is None:
         raise InputError(f"There is no run '{run_id}'; list the runs to see their names.")
     return _run_info(row)
 
 
-def _check_room(connection: sqlite3.Connection, max_active: int) -> None:
-    """Within an immediate transaction: may one more run become active?"""
-    rows = connection.execute(f"SELECT run_id FROM runs WHERE {_ACTIVE_SQL} ORDER BY created")
+def _check_room(connection: sqlite3.Connection, max_active: int, *, queues: bool) -> None:
+    """Within an immediate transaction: may one more run, which may wait instead, become active?
+
+    Raises:
+        NoRoomError: not now.
+    """
+    if queues and count_runs(connection, f"status = '{RunStatus.QUEUED}'"):
+        raise NoRoomError("Other runs wait already.")
+    rows = connection.execute(f"SELECT run_id FROM runs WHERE {ACTIVE_SQL} ORDER BY created")
     active = [row[0] for row in rows]
     if len(active) < max_active:
         return
     if len(active) == 1:
-        raise InputError(
+        raise NoRoomError(
             f"A run is already going: {active[0]}; stop it first or wait until it ends."
         )
-    raise InputError(
+    raise NoRoomError(
         f"{len(active)} runs are already going: {', '.join(active)}; stop one first or wait "
         "until one ends."
     )
+
+
+def _check_ended(connection: sqlite3.Connection, run_id: str) -> None:
+    info = fetch_info(connection, run_id)
+    if not info.ended:
+        raise InputError(f"Run {run_id} is {info.status} already; wait until it ends.")
+
+
+def _put_back(
+    connection: sqlite3.Connection, run_id: str, iteration: int, status: RunStatus
+) -> None:
+    """Within an immediate transaction: let an ended run begin anew at `iteration`."""
+    ticket = _TICKET if status is RunStatus.QUEUED else "NULL"
+    connection.execute(
+        "UPDATE runs SET status = ?, reason = '', iteration = ?, pid = NULL, "
+        f"process_started = NULL, updated = ?, ticket = {ticket} WHERE run_id = ?",
+        (status, iteration, time.time(), run_id),
+    )
+    insert_status(connection, run_id, iteration, status, "")
+
+
+def count_runs(connection: sqlite3.Connection, condition: str) -> int:
+    """Within a transaction: how many runs fulfil the SQL `condition`."""
+    row = connection.execute(f"SELECT count(*) FROM runs WHERE {condition}").fetchone()
+    return int(row[0])
 
 
 class RunStore:
@@ -157,62 +197,116 @@ class RunStore:
         """The folder of run `run_id`."""
         return self.root / run_id
 
-    def create_run(self, settings: RunSettings, preset: str = "", max_active: int = 1) -> str:
+    def create_run(
+        self,
+        settings: RunSettings,
+        preset: str = "",
+        max_active: int = 1,
+        *,
+        owner: str = "",
+        queues: bool = False,
+    ) -> str:
         """Make a run in state `starting` and return its id, `<UTC date>-<time>-<bits>-<random>`.
 
+        Args:
+            queues: whether the run would wait for a place (see `enqueue_run`), so that it must not
+                take one before those that wait already.
+
         Raises:
-            InputError: `max_active` runs are active already (checked and claimed in one
-                transaction, over all processes), or the folder is not writable.
+            NoRoomError: `max_active` runs are active already (checked and claimed in one
+                transaction, over all processes), or `queues` and others wait.
+            InputError: the folder is not writable.
         """
         check_writable(self.root)
-        now = time.time()
         with session(self.database, "IMMEDIATE") as connection:
-            _check_room(connection, max_active)
-            while True:
-                run_id = new_run_id(now, settings)
-                try:
-                    self.folder(run_id).mkdir()
-                    (self.folder(run_id) / ARRAYS).mkdir()
-                    (self.folder(run_id) / CHECKPOINTS).mkdir()
-                    break
-                except FileExistsError:
-                    continue
-                except OSError as error:
-                    raise InputError(
-                        f"The run folder '{self.folder(run_id)}' cannot be made ({error.strerror})."
-                    ) from None
-            connection.execute(
-                "INSERT INTO runs (run_id, created, settings, preset, status, updated) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (run_id, now, settings.model_dump_json(), preset, RunStatus.STARTING, now),
-            )
-            insert_status(connection, run_id, 0, RunStatus.STARTING, "")
-        return run_id
+            _check_room(connection, max_active, queues=queues)
+            return self._insert(connection, settings, preset, RunStatus.STARTING, owner)
 
-    def reclaim(self, run_id: str, iteration: int, max_active: int = 1) -> None:
-        """Put a run that is not active back to `starting`, to go on from `iteration`.
+    def enqueue_run(self, settings: RunSettings, preset: str = "", *, owner: str = "") -> str:
+        """Make a run in state `queued`, behind all others that wait, and return its id.
 
         Raises:
-            InputError: the run is active, or `max_active` runs are.
+            InputError: the folder is not writable.
+        """
+        check_writable(self.root)
+        with session(self.database, "IMMEDIATE") as connection:
+            return self._insert(connection, settings, preset, RunStatus.QUEUED, owner)
+
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        settings: RunSettings,
+        preset: str,
+        status: RunStatus,
+        owner: str,
+    ) -> str:
+        """Within an immediate transaction: make a run with its folders."""
+        now = time.time()
+        ticket = _TICKET if status is RunStatus.QUEUED else "NULL"
+        while True:
+            run_id = new_run_id(now, settings)
+            try:
+                self.folder(run_id).mkdir()
+                (self.folder(run_id) / ARRAYS).mkdir()
+                (self.folder(run_id) / CHECKPOINTS).mkdir()
+                break
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise InputError(
+                    f"The run folder '{self.folder(run_id)}' cannot be made ({error.strerror})."
+                ) from None
+        connection.execute(
+            "INSERT INTO runs (run_id, created, settings, preset, status, updated, owner, "
+            f"ticket) VALUES (?, ?, ?, ?, ?, ?, ?, {ticket})",
+            (run_id, now, settings.model_dump_json(), preset, status, now, owner),
+        )
+        insert_status(connection, run_id, 0, status, "")
+        return run_id
+
+    def check_room(self, max_active: int) -> None:
+        """Refuse where no more run may become active now.
+
+        Raises:
+            NoRoomError: as `create_run` does.
         """
         with session(self.database, "IMMEDIATE") as connection:
-            info = fetch_info(connection, run_id)
-            if info.active:
-                raise InputError(f"Run {run_id} is {info.status} already; wait until it ends.")
-            _check_room(connection, max_active)
-            connection.execute(
-                "UPDATE runs SET status = ?, reason = '', iteration = ?, pid = NULL, "
-                "process_started = NULL, updated = ? WHERE run_id = ?",
-                (RunStatus.STARTING, iteration, time.time(), run_id),
-            )
-            insert_status(connection, run_id, iteration, RunStatus.STARTING, "")
+            _check_room(connection, max_active, queues=False)
+
+    def reclaim(
+        self, run_id: str, iteration: int, max_active: int = 1, *, queues: bool = False
+    ) -> None:
+        """Put a run that has ended back to `starting`, to go on from `iteration`.
+
+        Args:
+            queues: as for `create_run`.
+
+        Raises:
+            InputError: the run has not ended.
+            NoRoomError: as `create_run` does.
+        """
+        with session(self.database, "IMMEDIATE") as connection:
+            _check_ended(connection, run_id)
+            _check_room(connection, max_active, queues=queues)
+            _put_back(connection, run_id, iteration, RunStatus.STARTING)
+
+    def enqueue_again(self, run_id: str, iteration: int) -> None:
+        """Put a run that has ended back to `queued`, to go on from `iteration` in its turn.
+
+        Raises:
+            InputError: the run has not ended.
+        """
+        with session(self.database, "IMMEDIATE") as connection:
+            _check_ended(connection, run_id)
+            _put_back(connection, run_id, iteration, RunStatus.QUEUED)
 
     def note_process(self, run_id: str, pid: int, started: float) -> None:
         """Remember the process that was started for a run, unless it has attached already."""
         with session(self.database, "IMMEDIATE") as connection:
             connection.execute(
-                "UPDATE runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid IS NULL",
-                (pid, started, run_id),
+                "UPDATE runs SET pid = ?, process_started = ? "
+                "WHERE run_id = ? AND pid IS NULL AND status = ?",
+                (pid, started, run_id, RunStatus.STARTING),
             )
 
     def end_run(self, seen: RunInfo, status: RunStatus, reason: str) -> bool:
@@ -232,12 +326,20 @@ class RunStore:
             insert_status(connection, seen.run_id, now.iteration, status, reason)
         return True
 
-    def list_runs(self, *, active_only: bool = False) -> list[RunInfo]:
-        """All runs, newest first."""
-        where = f"WHERE {_ACTIVE_SQL}" if active_only else ""
+    def list_unended(self) -> list[RunInfo]:
+        """Runs that go or wait."""
         with session(self.database) as connection:
             rows = connection.execute(
-                f"SELECT {_RUN_COLUMNS} FROM runs {where} ORDER BY created DESC"
+                f"SELECT {_RUN_COLUMNS} FROM checked_runs WHERE {_UNENDED_SQL}"
+            ).fetchall()
+        return [_run_info(row) for row in rows]
+
+    def list_runs(self, *, active_only: bool = False) -> list[RunInfo]:
+        """All runs, newest first."""
+        where = f"WHERE {ACTIVE_SQL}" if active_only else ""
+        with session(self.database) as connection:
+            rows = connection.execute(
+                f"SELECT {_RUN_COLUMNS} FROM checked_runs {where} ORDER BY created DESC"
             ).fetchall()
         return [_run_info(row) for row in rows]
 
@@ -282,7 +384,7 @@ class RunStore:
         with session(self.database) as connection:
             info = fetch_info(connection, run_id)
             rows = connection.execute(
-                f"SELECT seq, iteration, kind, data, file FROM records WHERE {where} "
+                f"SELECT seq, iteration, kind, data, file FROM checked_records WHERE {where} "
                 f"ORDER BY {order} LIMIT ?",
                 [*values, -1 if limit is None else limit],
             ).fetchall()
@@ -301,7 +403,7 @@ class RunStore:
         with session(self.database) as connection:
             fetch_info(connection, run_id)
             row = connection.execute(
-                f"SELECT seq, iteration, kind, data, file FROM records WHERE {where} "
+                f"SELECT seq, iteration, kind, data, file FROM checked_records WHERE {where} "
                 "ORDER BY seq DESC LIMIT 1",
                 values,
             ).fetchone()
@@ -313,12 +415,12 @@ class RunStore:
         A binary search, some twenty look-ups however long the run is, for the kinds whose
         iterations never go back in the log (steps, image sheets); `latest` is for the others.
         """
-        by_kind = "FROM records WHERE run_id = ? AND kind = ?"
+        by_kind = "FROM checked_records WHERE run_id = ? AND kind = ?"
         with session(self.database) as connection:
 
             def iteration_from(seq: int) -> int:
                 row = connection.execute(
-                    f"SELECT iteration {by_kind} AND seq >= ? ORDER BY seq LIMIT 1",
+                    f"SELECT iteration, data {by_kind} AND seq >= ? ORDER BY seq LIMIT 1",
                     (run_id, kind, seq),
                 ).fetchone()
                 return int(row[0])
@@ -370,7 +472,12 @@ class RunStore:
         """
         path = self.path(record)
         try:
-            return load_file(path)
+            content = path.read_bytes()
+            # Records of earlier versions have none.
+            digest = record.data.get("sha256")
+            if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+                raise RunFailed(f"'{path}' is damaged (its checksum does not match).")
+            return load(content)
         except FileNotFoundError:
             raise RunFailed(
                 f"'{path}' is missing; it was removed after the run wrote it."
@@ -382,11 +489,11 @@ class RunStore:
         """Queue a command for the run's process and return the command's number.
 
         Raises:
-            InputError: there is no such run, or it is not active.
+            InputError: there is no such run, or it has ended.
         """
         with session(self.database, "IMMEDIATE") as connection:
             info = fetch_info(connection, run_id)
-            if not info.active:
+            if info.ended:
                 raise InputError(f"Run {run_id} is {info.status}; it takes no commands.")
             row = connection.execute(
                 "INSERT INTO commands (run_id, created, kind, payload) VALUES (?, ?, ?, ?) "
@@ -403,7 +510,7 @@ class RunStore:
         """
         with session(self.database) as connection:
             row = connection.execute(
-                f"SELECT {_COMMAND_COLUMNS} FROM commands WHERE seq = ?", (seq,)
+                f"SELECT {_COMMAND_COLUMNS} FROM checked_commands WHERE seq = ?", (seq,)
             ).fetchone()
         if row is None:
             raise InputError(f"There is no command {seq}.")
@@ -413,7 +520,7 @@ class RunStore:
         """Commands of a run that have neither taken effect nor been refused, in order."""
         with session(self.database) as connection:
             rows = connection.execute(
-                f"SELECT {_COMMAND_COLUMNS} FROM commands WHERE run_id = ? AND {PENDING} "
+                f"SELECT {_COMMAND_COLUMNS} FROM checked_commands WHERE run_id = ? AND {PENDING} "
                 "ORDER BY seq",
                 (run_id,),
             ).fetchall()

@@ -24,10 +24,12 @@ from adadfq_core.embedding.settings import ProjectionSettings
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.game.step import Outcome
 from adadfq_core.home import cache_folder
+from adadfq_core.runs.control import refresh
 from adadfq_core.runs.loading import checkpoint_state, load_real_images, make_trainer
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.recorder import Recorder
 from adadfq_core.runs.records import Command, CommandKind, RecordKind, RunStatus
+from adadfq_core.runs.resumption import last_whole_checkpoint
 from adadfq_core.runs.retention import prune
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
@@ -78,14 +80,18 @@ class Worker:
         log = store.read(
             run_id, kinds=[RecordKind.PARAMETERS, RecordKind.STEP, RecordKind.EVALUATION]
         ).records
-        checkpoint = store.latest(run_id, RecordKind.CHECKPOINT)
-        if checkpoint is not None:
+        resumed_at = (0, 0)
+        if store.latest(run_id, RecordKind.CHECKPOINT) is not None:
+            checkpoint, notice = last_whole_checkpoint(store, run_id)
             self._trainer.load_state_dict(checkpoint_state(store, checkpoint))
+            resumed_at = (checkpoint.iteration, checkpoint.seq)
+            if notice:
+                writer.append(RecordKind.NOTICE, checkpoint.iteration, {"text": notice})
         # Changes made after the checkpoint hold again from the iteration at which they did.
         self._replay = [
             (record.iteration, record.data["changes"])
             for record in log
-            if record.kind == RecordKind.PARAMETERS and record.iteration > self._trainer.iteration
+            if record.kind == RecordKind.PARAMETERS and (record.iteration, record.seq) > resumed_at
         ]
         recorded = {
             kind: record.iteration
@@ -262,8 +268,10 @@ class Worker:
     def checkpoint(self) -> None:
         self._recorder.drain()
         iteration = self._trainer.iteration
+        state = self._trainer.state_dict()
+        self._recorder.check_state(state)
         path = self._writer.checkpoints / f"{iteration:08d}.pt"
-        digest = checkpoints.save(self._trainer.state_dict(), path)
+        digest = checkpoints.save(state, path)
         self._writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
         # Earlier ones go only when this one's record is safe.
         self._writer.flush()
@@ -339,33 +347,57 @@ def _notices_of_data(data: EvaluationData | None, lessons: EvaluationData | None
 
 def _lower_priority() -> None:
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        # What another run's process has started has the lower priority already.
+        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def main() -> int:
-    """Run the run that the command line names; its end and the reason stand in the store."""
+    """Run the run that the command line names, then let the next that waits start.
+
+    The run's end and the reason stand in the store.
+    """
     root, run_id = Path(sys.argv[1]), sys.argv[2]
+    try:
+        return _play_and_note(root, run_id)
+    finally:
+        # Else whoever looks at the store next does it.
+        with contextlib.suppress(InputError, RunFailed):
+            refresh(root)
+
+
+def _play_and_note(root: Path, run_id: str) -> int:
+    """Play a run and note in the store how it ends; the process's exit code."""
     # Before torch starts its threads: on Linux each inherits its niceness when it is created.
     _lower_priority()
+    try:
+        with RunWriter(root, run_id) as writer:
+            status, reason = _play(root, run_id, writer)
+            writer.set_status(status, reason)
+    except (InputError, RunFailed) as error:
+        # The store takes nothing any more: whoever finds the process gone reads its last words.
+        print(error)
+        return 1
+    return int(status is RunStatus.FAILED)
+
+
+def _play(root: Path, run_id: str, writer: RunWriter) -> tuple[RunStatus, str]:
+    """Play a run as this process; the state in which it ends, and the reason if it fails."""
     own = identity(os.getpid())
     assert own is not None
-    with RunWriter(root, run_id) as writer:
-        writer.attach(own.pid, own.started)
-        try:
-            worker = Worker(root, run_id, writer)
-            signal.signal(signal.SIGTERM, worker.request_stop)
-            worker.run()
-            writer.set_status(RunStatus.FINISHED)
-        except Stopped:
-            writer.set_status(RunStatus.STOPPED)
-        except (InputError, RunFailed) as error:
-            writer.set_status(RunStatus.FAILED, str(error))
-            return 1
-        except Exception as error:
-            traceback.print_exc()
-            writer.set_status(RunStatus.FAILED, f"{type(error).__name__}: {error}")
-            return 1
-    return 0
+    writer.attach(own.pid, own.started)
+    try:
+        worker = Worker(root, run_id, writer)
+        signal.signal(signal.SIGTERM, worker.request_stop)
+        worker.run()
+        return RunStatus.FINISHED, ""
+    except Stopped:
+        return RunStatus.STOPPED, ""
+    except (InputError, RunFailed) as error:
+        print(error)
+        return RunStatus.FAILED, str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return RunStatus.FAILED, f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ not pay for a commit per iteration and readers never wait for it.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ FLUSH_INTERVAL_S = 0.25
 
 _ACTIVE_PLACES = ", ".join("?" * len(ACTIVE))
 _TAKE = (
-    f"SELECT seq, created, kind, payload FROM commands WHERE run_id = ? AND {PENDING} "
+    f"SELECT seq, created, kind, payload FROM checked_commands WHERE run_id = ? AND {PENDING} "
     "AND seq > ? ORDER BY seq"
 )
 _HOLD = (
@@ -113,14 +114,16 @@ class RunWriter:
     ) -> None:
         """Add a record; readers see it after the next flush, which may be now.
 
-        `arrays` are on disk, complete, before the record that names them can be seen. `file`
-        (instead of `arrays`) names a file that is already written, inside the store's folder.
+        `arrays` are on disk, complete, before the record that names them can be seen; their
+        file's SHA-256 becomes `sha256` in the record's data. `file` (instead of `arrays`) names a
+        file that is already written, inside the store's folder.
 
         Raises:
             RunFailed: a file cannot be written, or see the class.
         """
         if arrays is not None:
-            file = self._write_arrays(kind, iteration, arrays)
+            file, digest = self._write_arrays(kind, iteration, arrays)
+            data = {**data, "sha256": digest}
         name = None if file is None else file.absolute().relative_to(self._store.root).as_posix()
         self._rows.append((self.run_id, iteration, kind, encode(data), name))
         self._iteration = iteration
@@ -200,7 +203,7 @@ class RunWriter:
 
     def _write_arrays(
         self, kind: RecordKind, iteration: int, arrays: Mapping[str, np.ndarray]
-    ) -> Path:
+    ) -> tuple[Path, str]:
         # A resumed run passes the same iterations again: the random part keeps older files.
         name = f"{iteration:08d}-{kind}-{secrets.token_hex(4)}.safetensors"
         path = self._store.folder(self.run_id) / ARRAYS / name
@@ -213,4 +216,4 @@ class RunWriter:
                 f"'{path}' could not be written ({error.strerror or error}); free some space or "
                 "check the folder, then resume the run."
             ) from error
-        return path
+        return path, hashlib.sha256(content).hexdigest()

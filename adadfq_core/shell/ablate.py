@@ -186,13 +186,18 @@ def ablate(
 def _say_estimate(
     root: Path, plan: Plan, workers: int | None, threads: int | None, remote: bool
 ) -> None:
-    """How many runs it takes and how long, on stderr, before anything starts."""
+    """How many runs it takes, how long and how much disk, on stderr, before anything starts.
+
+    Raises:
+        RunFailed: the disk has less room than that.
+    """
     from rich.console import Console
 
     from adadfq_core.ablation import control
     from adadfq_core.ablation.designs import feasible
-    from adadfq_core.ablation.estimate import costs, estimate, known_pace
+    from adadfq_core.ablation.estimate import costs, estimate, known_pace, known_runs
     from adadfq_core.ablation.probe import probe
+    from adadfq_core.ablation.space import room_for, sweep_bytes
 
     console = Console(stderr=True)
     going, refused = feasible(plan)
@@ -215,6 +220,9 @@ def _say_estimate(
             pace = probe(settings, at_once)
         paces[cost] = pace
     console.print(estimate(plan, at_once, threads, paces).sentence)
+    runs = known_runs(plan, threads, paces)
+    assert runs is not None  # what was not known was measured
+    console.print(room_for(sweep_bytes(runs, at_once), root), markup=False)
 
 
 def _follow(root: Path, sweep_id: str) -> None:

@@ -23,7 +23,8 @@ PACKAGES = (
 
 def doctor() -> None:
     """Tell what is installed, which device is used, and whether the bundled files are intact."""
-    from adadfq_core.errors import RunFailed
+    from adadfq_core.errors import InputError, RunFailed
+    from adadfq_core.server_options import data_roots, max_active
     from adadfq_core.zoo.assets import faults
 
     problems = []
@@ -40,6 +41,13 @@ def doctor() -> None:
     else:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         typer.echo(f"device\t{device}, {torch.get_num_threads()} threads")
+    try:
+        typer.echo(f"runs at once\t{max_active()}")
+        roots = data_roots()
+        shown = "any folder" if roots is None else ", ".join(map(str, roots))
+        typer.echo(f"images and weights from\t{shown}")
+    except InputError as error:
+        problems.append(str(error))
     problems += faults()
     typer.echo(f"bundled files\t{'altered or missing' if faults() else 'intact'}")
     if problems:

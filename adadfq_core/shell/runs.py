@@ -13,6 +13,7 @@ import typer
 from adadfq_core.errors import InputError
 from adadfq_core.home import runs_folder
 from adadfq_core.settings_file import to_yaml
+from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.shell.telling import check_can_ask, megabytes, print_table
 
 runs_commands = typer.Typer(help="Stored runs.", no_args_is_help=True)
@@ -65,7 +66,7 @@ def show(run_id: RunId, run_dir: RunDir = None) -> None:
 
 @runs_commands.command("stop")
 def stop(run_id: RunId, run_dir: RunDir = None) -> None:
-    """Stop a run at its next iteration; it writes a checkpoint first."""
+    """Stop a run at its next iteration, with a checkpoint; one that waits leaves the queue."""
     from adadfq_core import runs
 
     runs.stop(run_dir or runs_folder(), run_id)
@@ -78,12 +79,18 @@ def resume(
         bool,
         typer.Option("--own-code", help="Let a run whose network is module:function import that."),
     ] = False,
+    assignments: Assignments = None,
     run_dir: RunDir = None,
 ) -> None:
-    """Let a run go on from its last checkpoint, in a process of its own."""
+    """Let a run go on from its last checkpoint, in a process of its own.
+
+    With --set other values hold from that checkpoint on, such as smaller learning rates where a
+    loss became infinite; what was played after it is then taken out of the run's log.
+    """
     from adadfq_core import runs
 
-    runs.resume(run_dir or runs_folder(), run_id, own_code=own_code)
+    root = run_dir or runs_folder()
+    runs.resume(root, run_id, own_code=own_code, changes=assigned(assignments))
 
 
 @runs_commands.command("settings")
@@ -196,9 +203,12 @@ def _written(value: Any) -> str:
 
 
 def _listed(row: dict[str, Any]) -> list[str]:
-    top1 = row["top1_q_last"]
+    from adadfq_core.runs import ordinal
+
+    top1, place = row["top1_q_last"], row["place"]
     shown = {
         **row,
+        "status": row["status"] if place is None else f"{row['status']}, {ordinal(place)}",
         "iteration": f"{row['iteration']} of {row['iterations']}",
         "top1_q_last": "" if top1 is None else f"{top1:.2f} %",
     }

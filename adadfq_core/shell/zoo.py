@@ -34,6 +34,9 @@ def train(
         Path | None,
         typer.Option(help="Where the resumable checkpoint is kept [default: in ADADFQ_HOME]."),
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first; needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train a bundled network P from scratch (about an hour on two cores; resumable)."""
     from rich.console import Console
@@ -50,7 +53,7 @@ def train(
         )
 
     folder = work_folder or home() / "zoo-training"
-    accuracy = train_bundled(network, folder, report, train_data, test_data)
+    accuracy = train_bundled(network, folder, report, train_data, test_data, compiled=compiled)
     typer.echo(f"{network}: top-1 {accuracy:.2f} % on the test images")
 
 

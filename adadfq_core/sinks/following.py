@@ -41,10 +41,10 @@ def follow(root: Path, sinks: Mapping[str, Sink], *, until_end: bool) -> bool:
     while going:
         for run_id, sink in list(going.items()):
             info = _pass_on(root, run_id, sink)
-            if info.active and until_end:
+            if until_end and not info.ended:
                 continue
             sink.settle(info)
-            all_ended = all_ended and not info.active
+            all_ended = all_ended and info.ended
             del going[run_id]
         if going:
             time.sleep(POLL_SECONDS)

@@ -27,6 +27,7 @@ _CURSOR, _SECONDS = "adadfq.cursor", "adadfq.seconds"
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _SOURCE = {"mlflow.source.name": "AdaDFQ Playground", "mlflow.source.type": "LOCAL"}
 _STATUS = {
+    RunStatus.QUEUED: "SCHEDULED",
     RunStatus.STARTING: "SCHEDULED",
     RunStatus.RUNNING: "RUNNING",
     RunStatus.PAUSED: "RUNNING",
@@ -210,14 +211,14 @@ class MlflowSink:
                 ]
                 self._client.log_batch(self.mlflow_run_id, metrics, tags=tags)
                 self._position = position
-            if update.info.active:
+            if not update.info.ended:
                 self._show_status(update.info)
 
     def _show_status(self, info: RunInfo) -> None:
         status = _STATUS[info.status]
         if status == self._status:
             return
-        if info.active:
+        if not info.ended:
             self._client.update_run(self.mlflow_run_id, status)
         else:
             ended = int(info.updated * 1000)

@@ -23,6 +23,7 @@ from adadfq_core.zoo.networks import SmallResNet
 RECIPES: dict[str, Recipe] = {
     "fashion-resnet20": Recipe(),
     "cifar10-resnet20": Recipe(crop_padding=4),
+    "cifar10-resnet20-wide": Recipe(epochs=52, crop_padding=4, cutout=8, label_smoothing=0.1),
 }
 """How each bundled network is trained."""
 
@@ -50,6 +51,7 @@ def train_bundled(
     test: str | None = None,
     recipe: Recipe | None = None,
     assets: Path = ASSETS,
+    compiled: bool = False,
 ) -> float:
     """Train the bundled network `name` and bundle it; resumes from a checkpoint in `work_folder`.
 
@@ -57,6 +59,7 @@ def train_bundled(
         train, test: data sets with the training and the test pictures (see `zoo.data`); without
             them Fashion-MNIST is found or downloaded, and the entry's own test pictures are used.
         recipe: how to train instead of `RECIPES[name]`.
+        compiled: train through `torch.compile`, which needs a C++ compiler.
 
     Returns:
         top-1 in percent on the test images after the last epoch.
@@ -83,6 +86,7 @@ def train_bundled(
         recipe,
         work_folder / f"{name}.pt",
         report,
+        compiled,
     )
     weights, card = weights_name(name), card_name(name)
     (assets / weights).parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +144,7 @@ def _model_card(
 ) -> str:
     """The model card as Markdown: what the network is, how it was trained, what it reached."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    widths = "-".join(str(width) for width in network.widths)
     channels, height, width = entry.images.shape
     rows = "".join(f"| {f.name} | {getattr(recipe, f.name)} |\n" for f in fields(recipe))
     count = f"{len(test.labels):,}"
@@ -149,7 +154,7 @@ The full-precision network P that this project bundles for {entry.dataset}.
 
 | | |
 |---|---|
-| network | ResNet-20, widths 16-32-64, {parameters:,} parameters |
+| network | ResNet-20, widths {widths}, {parameters:,} parameters |
 | input | {channels} x {height} x {width}, mean {entry.images.mean}, std {entry.images.std} |
 | classes | {", ".join(entry.images.classes)} |
 | training images | {_origin(entry, training)} |
@@ -160,8 +165,8 @@ The full-precision network P that this project bundles for {entry.dataset}.
 ## Recipe
 
 Cross-entropy; SGD with Nesterov momentum, linear warm-up and a half cosine to zero; no weight decay
-on BatchNorm and biases; random crops and horizontal flips; bfloat16 autocast in training, float32
-in evaluation.
+on BatchNorm and biases; random crops, horizontal flips and squares cut out where `cutout` is not 0;
+bfloat16 autocast in training, float32 in evaluation.
 
 | setting | value |
 |---|---|

@@ -34,6 +34,8 @@ class Recipe:
     warmup_epochs: float = 2.0
     crop_padding: int = 2
     horizontal_flip: bool = True
+    cutout: int = 0
+    label_smoothing: float = 0.0
     seed: int = 0
 
 
@@ -59,10 +61,24 @@ def random_crops(images: Tensor, size: int, generator: torch.Generator) -> Tenso
     return images[index, :, rows, columns].permute(0, 3, 1, 2)
 
 
+def cut_squares_out(images: Tensor, size: int, value: float, generator: torch.Generator) -> Tensor:
+    """`images` `(B, C, H, W)` with one `size` x `size` square of each set to `value`.
+
+    The square's centre is uniform over the image, so it may reach over the border (DeVries and
+    Taylor, arXiv 1708.04552).
+    """
+    batch, _, height, width = images.shape
+    top = torch.randint(0, height, (batch, 1, 1, 1), generator=generator) - size // 2
+    left = torch.randint(0, width, (batch, 1, 1, 1), generator=generator) - size // 2
+    rows, columns = torch.arange(height).view(1, 1, -1, 1), torch.arange(width).view(1, 1, 1, -1)
+    inside = (rows >= top) & (rows < top + size) & (columns >= left) & (columns < left + size)
+    return images.masked_fill(inside, value)
+
+
 def augmented_batches(
     images: Tensor, labels: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One shuffled epoch of cropped and flipped batches; the incomplete last batch is left out."""
+    """One shuffled epoch of augmented batches; the incomplete last batch is left out."""
     size = images.shape[-1]
     padding = recipe.crop_padding
     padded = F.pad(images, (padding,) * 4, value=float(images.min()))
@@ -73,6 +89,8 @@ def augmented_batches(
         if recipe.horizontal_flip:
             flip = torch.rand(len(crops), generator=generator) < 0.5
             crops = torch.where(flip.view(-1, 1, 1, 1), crops.flip(-1), crops)
+        if recipe.cutout:
+            crops = cut_squares_out(crops, recipe.cutout, 0.0, generator)
         yield crops.contiguous(memory_format=torch.channels_last), labels[chosen]
 
 
@@ -91,6 +109,7 @@ def pretrain(
     recipe: Recipe,
     checkpoint: Path,
     report: Callable[[EpochReport], None],
+    compiled: bool = False,
 ) -> float:
     """Train `network` in place, resuming from `checkpoint` where that file exists.
 
@@ -98,6 +117,7 @@ def pretrain(
         train, test: normalised float images `(N, C, H, W)` with labels `(N,)`.
         checkpoint: written after every epoch, to a temporary name that is then renamed.
         report: called after every epoch.
+        compiled: train through `torch.compile`, which needs a C++ compiler.
 
     Returns:
         top-1 accuracy in percent on `test` after the last epoch.
@@ -129,6 +149,7 @@ def pretrain(
         generator.set_state(state["generator"])
         first, accuracy = state["epoch"], state["top1"]
     steps = len(train[0]) // recipe.batch
+    forward = torch.compile(network) if compiled else network
     for epoch in range(first, recipe.epochs):
         began = time.monotonic()
         network.train()
@@ -137,8 +158,8 @@ def pretrain(
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(recipe, epoch + step / steps)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = network(x)
-            loss = F.cross_entropy(logits.float(), y)
+                logits = forward(x)
+            loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()

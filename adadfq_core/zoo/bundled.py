@@ -95,6 +95,18 @@ def _entry(
     )
 
 
+def _cifar10(name: str, widths: tuple[int, ...]) -> ZooEntry:
+    # Mean and standard deviation of the 50,000 training images, which went through JPEG.
+    mean, std = (0.4913, 0.4821, 0.4465), (0.2452, 0.2428, 0.2606)
+    return _entry(
+        name,
+        "CIFAR-10",
+        ImageFormat((3, 32, 32), class_names.CIFAR10, mean, std),
+        partial(resnet20, in_channels=3, num_classes=10, widths=widths),
+        data="cifar10",
+    )
+
+
 BUNDLED: dict[str, ZooEntry] = {
     entry.name: entry
     for entry in (
@@ -107,18 +119,7 @@ BUNDLED: dict[str, ZooEntry] = {
             partial(resnet20, in_channels=1, num_classes=10),
             data="fashion-mnist",
         ),
-        _entry(
-            "cifar10-resnet20",
-            "CIFAR-10",
-            # Mean and standard deviation of the 50,000 training images, which went through JPEG.
-            ImageFormat(
-                (3, 32, 32),
-                class_names.CIFAR10,
-                (0.4913, 0.4821, 0.4465),
-                (0.2452, 0.2428, 0.2606),
-            ),
-            partial(resnet20, in_channels=3, num_classes=10),
-            data="cifar10",
-        ),
+        _cifar10("cifar10-resnet20", (16, 32, 64)),
+        _cifar10("cifar10-resnet20-wide", (32, 64, 128)),
     )
 }

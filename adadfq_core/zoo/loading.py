@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from adadfq_core.errors import InputError
+from adadfq_core.server_options import check_readable
 from adadfq_core.settings import NO_DATA, RunSettings
 from adadfq_core.zoo.custom import import_network
+from adadfq_core.zoo.data.named import NAMED
 from adadfq_core.zoo.formats import ImageFormat
 from adadfq_core.zoo.registry import find
 from adadfq_core.zoo.weights import load_weights
@@ -24,6 +26,18 @@ class FloatNetwork:
     network: nn.Module
     images: ImageFormat
     data: str | None
+
+
+def check_files(settings: RunSettings) -> None:
+    """Refuse weights and images that this server does not read, before a process tries to.
+
+    Raises:
+        InputError: they are named by a path that lies elsewhere (see `server_options`).
+    """
+    if settings.weights:
+        check_readable(settings.weights)
+    if settings.data and settings.data not in (NO_DATA, *NAMED):
+        check_readable(settings.data)
 
 
 def load_float_network(settings: RunSettings) -> FloatNetwork:
@@ -40,6 +54,7 @@ def load_float_network(settings: RunSettings) -> FloatNetwork:
         return _own_network(settings)
     entry = find(settings.network)
     if settings.weights:
+        check_readable(settings.weights)
         network = entry.build()
         load_weights(network, Path(settings.weights))
     else:
@@ -70,6 +85,7 @@ def _own_network(settings: RunSettings) -> FloatNetwork:
         os.chdir(settings.code_folder)
     network = import_network(settings.network).eval()
     if settings.weights:
+        check_readable(settings.weights)
         load_weights(network, Path(settings.weights))
     channels = settings.image_shape[0]
     unnamed = ImageFormat(settings.image_shape, (), (0.0,) * channels, (1.0,) * channels)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adadfq_core.errors import InputError
 from adadfq_core.files import replace_atomically
-from adadfq_core.home import home
+from adadfq_core.home import uploads_folder
 from adadfq_core.zoo.entry import ZooEntry
 from adadfq_core.zoo.weights import load_weights
 
@@ -29,7 +29,7 @@ def keep_upload(file_name: str, content: bytes, entry: ZooEntry) -> Path:
             "uploaded, larger weights are given to 'python -m adadfq_core train --weights'."
         )
     suffix = Path(file_name).suffix.lower()
-    folder = home() / "uploads"
+    folder = uploads_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
     new = not path.exists()

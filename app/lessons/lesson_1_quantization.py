@@ -12,6 +12,7 @@ from app.lessons import texts
 from app.lessons.question import Verdict, ask
 from app.lessons.subject import quantized_top1, subject
 from app.lessons.texts import text
+from app.lessons.widgets import Choice, Span, Widgets, begin, slider
 
 # Convolutions near the image, in the middle and near the answer.
 LAYERS = {
@@ -20,33 +21,42 @@ LAYERS = {
     "late": "stages.2.2.conv2",
 }
 REACH = 1.25
+BITS = Span(MIN_BITS, MAX_BITS, MAX_BITS, 1)
+NUMBER = Span(-REACH, REACH, 0.35, 0.05)
+# In percent.
+KEPT = Span(10, 100, 100, 5)
 LOSS = 1.0
 HEIGHT = 234
 _TRIED = "lesson_1_tried_bits"
 
 
+def widgets() -> Widgets:
+    """What may be set."""
+    return {
+        "learn_1_bits": BITS,
+        "learn_1_number": NUMBER,
+        "learn_1_kept": KEPT,
+        "learn_1_layer": Choice(tuple(LAYERS), "late"),
+    }
+
+
 def draw() -> None:
     """Draw the model and the question."""
+    begin(widgets())
     hands, eyes = st.columns([2, 3], gap="medium")
     with hands:
-        bits = st.slider(text("lesson_1.bits"), MIN_BITS, MAX_BITS, MAX_BITS, key="learn_1_bits")
-        number = st.slider(
-            text("lesson_1.number"), -REACH, REACH, 0.35, step=0.05, key="learn_1_number"
-        )
-        kept = st.slider(
+        bits = slider(text("lesson_1.bits"), "learn_1_bits", BITS)
+        number = slider(text("lesson_1.number"), "learn_1_number", NUMBER)
+        kept = slider(
             text("lesson_1.kept"),
-            10,
-            100,
-            100,
-            step=5,
+            "learn_1_kept",
+            KEPT,
             format="%d %%",
-            key="learn_1_kept",
             help=text("lesson_1.kept_help"),
         )
         layer = st.segmented_control(
             text("lesson_1.layer"),
             list(LAYERS),
-            default="late",
             format_func=lambda name: text(f"lesson_1.layers.{name}"),
             key="learn_1_layer",
             required=True,

@@ -16,6 +16,7 @@ from app.lessons import texts
 from app.lessons.question import Verdict, ask
 from app.lessons.subject import subject
 from app.lessons.texts import text
+from app.lessons.widgets import Choice, Span, Widgets, begin, slider
 from app.panels.pictures import grid, picture
 
 LIMIT = 0.15
@@ -38,14 +39,35 @@ class Recipe(NamedTuple):
 
 
 START = Recipe(MADE)
+BRIGHTNESS = Span(0.0, 1.0, START.brightness, 0.05)
+CONTRAST = Span(0.0, 2.0, START.contrast, 0.1)
+# In percent.
+SHARE = Span(0, 100, START.real_percent, 5)
+
+
+def widgets() -> Widgets:
+    """What may be set."""
+    return {
+        "learn_2_source": Choice((MADE, BLACK, REAL), MADE),
+        "learn_2_patch": Choice(PATCHES, START.patch),
+        "learn_2_brightness": BRIGHTNESS,
+        "learn_2_contrast": CONTRAST,
+        "learn_2_share": SHARE,
+        "learn_2_layer": _layer(),
+    }
+
+
+def _layer() -> Span:
+    return Span(1, _layers(), 1, 1)
 
 
 def draw() -> None:
     """Draw the model and the question."""
+    begin(widgets())
     hands, eyes = st.columns([2, 3], gap="medium")
     with hands:
         recipe = _recipe()
-        layer = st.slider(text("lesson_2.layer"), 1, _layers(), 1, key="learn_2_layer")
+        layer = slider(text("lesson_2.layer"), "learn_2_layer", _layer())
         question = st.container()
     with eyes:
         st.html(_pictures(pixels(recipe)[:SHOWN].numpy()), width=PICTURES)
@@ -105,7 +127,6 @@ def _recipe() -> Recipe:
     source = st.segmented_control(
         text("lesson_2.source"),
         [MADE, BLACK, REAL],
-        default=MADE,
         format_func=lambda name: text(f"lesson_2.sources.{name}"),
         key="learn_2_source",
         required=True,
@@ -113,38 +134,13 @@ def _recipe() -> Recipe:
     off = source != MADE
     left, right = st.columns(2)
     with left:
-        patch = st.select_slider(
-            text("lesson_2.patch"), PATCHES, START.patch, key="learn_2_patch", disabled=off
-        )
-        share = st.slider(
-            text("lesson_2.share"),
-            0,
-            100,
-            START.real_percent,
-            step=5,
-            format="%d %%",
-            key="learn_2_share",
-            disabled=off,
-        )
+        patch = st.select_slider(text("lesson_2.patch"), PATCHES, key="learn_2_patch", disabled=off)
+        share = slider(text("lesson_2.share"), "learn_2_share", SHARE, format="%d %%", disabled=off)
     with right:
-        brightness = st.slider(
-            text("lesson_2.brightness"),
-            0.0,
-            1.0,
-            START.brightness,
-            step=0.05,
-            key="learn_2_brightness",
-            disabled=off,
+        brightness = slider(
+            text("lesson_2.brightness"), "learn_2_brightness", BRIGHTNESS, disabled=off
         )
-        contrast = st.slider(
-            text("lesson_2.contrast"),
-            0.0,
-            2.0,
-            START.contrast,
-            step=0.1,
-            key="learn_2_contrast",
-            disabled=off,
-        )
+        contrast = slider(text("lesson_2.contrast"), "learn_2_contrast", CONTRAST, disabled=off)
     return Recipe(MADE, patch, brightness, contrast, share) if source == MADE else Recipe(source)
 
 

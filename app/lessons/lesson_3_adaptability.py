@@ -11,21 +11,35 @@ from app.components.live_chart import live_chart
 from app.lessons import texts
 from app.lessons.question import Verdict, ask
 from app.lessons.texts import text
+from app.lessons.widgets import Span, Widgets, begin, slider
 
-P_START = (2.0, 0.0, 0.0)
-Q_START = (2.0, 0.0, 0.0)
+START = {"p": (2.0, 0.0, 0.0), "q": (2.0, 0.0, 0.0)}
 FARTHEST = 6.0
 STEP = 0.5
 LOWER, UPPER = RunSettings().lambda_l, RunSettings().lambda_u
 
 
+def _logit(network: str, index: int) -> Span:
+    return Span(-FARTHEST, FARTHEST, START[network][index], STEP)
+
+
+def widgets() -> Widgets:
+    """What may be set."""
+    return {
+        f"learn_3_{network}_{index}": _logit(network, index)
+        for network, starts in START.items()
+        for index in range(len(starts))
+    }
+
+
 def draw() -> None:
     """Draw the model and the question."""
     classes = texts.all_texts()["lesson_3"]["classes"]
+    begin(widgets())
     hands, eyes = st.columns([2, 3], gap="medium")
     with hands:
-        p = _logits("p", P_START, classes)
-        q = _logits("q", Q_START, classes)
+        p = _logits("p", classes)
+        q = _logits("q", classes)
         question = st.container()
     judged = judge(p, q)
     with eyes:
@@ -48,23 +62,14 @@ def check(judged: Judged) -> Verdict:
     return Verdict(True, text("lesson_3.learnable", **values))
 
 
-def _logits(
-    network: str, start: tuple[float, ...], classes: list[str]
-) -> tuple[float, float, float]:
+def _logits(network: str, classes: list[str]) -> tuple[float, float, float]:
     st.markdown(text(f"lesson_3.logits_{network}"))
-    columns = st.columns(len(classes))
-    first, second, third = (
-        column.slider(
-            name,
-            -FARTHEST,
-            FARTHEST,
-            start[index],
-            step=STEP,
-            format="%.1f",
-            key=f"learn_3_{network}_{index}",
-        )
-        for index, (column, name) in enumerate(zip(columns, classes, strict=True))
-    )
+    scores: list[float] = []
+    for index, (column, name) in enumerate(zip(st.columns(len(classes)), classes, strict=True)):
+        with column:
+            key = f"learn_3_{network}_{index}"
+            scores.append(slider(name, key, _logit(network, index), format="%.1f"))
+    first, second, third = scores
     return first, second, third
 
 

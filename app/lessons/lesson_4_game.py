@@ -12,9 +12,11 @@ from app.charts.lessons.toy_game import plane_figure, score_figure
 from app.components.live_chart import live_chart
 from app.lessons.question import Verdict, ask
 from app.lessons.texts import text
+from app.lessons.widgets import Span, Widgets, begin, slider
 
 GAME = "learn_4_game"
 X, Y = "learn_4_x", "learn_4_y"
+PLACE = Span(-EDGE, EDGE, 0.0, 0.1)
 ROUNDS = 10
 # What the question asks for. Whoever moves on to where most samples are inside reaches it in three
 # lessons; whoever stays at one place sees its samples leave the margin.
@@ -30,14 +32,15 @@ def _p() -> nn.Module:
 def _game() -> ToyGame:
     """This session's game."""
     if GAME not in st.session_state:
-        _start_again()
+        st.session_state[GAME] = ToyGame(_p())
+        _place()
     game: ToyGame = st.session_state[GAME]
     return game
 
 
 def _start_again() -> None:
     st.session_state[GAME] = ToyGame(_p())
-    st.session_state[X] = st.session_state[Y] = 0.0
+    st.session_state[X] = st.session_state[Y] = PLACE.start
 
 
 def _place() -> None:
@@ -51,8 +54,14 @@ def _play_rounds() -> None:
         game.learn_q()
 
 
+def widgets() -> Widgets:
+    """What may be set."""
+    return {X: PLACE, Y: PLACE}
+
+
 def draw() -> None:
     """Draw the lesson."""
+    begin(widgets())
     game = _game()
     view = game.view()
     left, right = st.columns([6, 5])
@@ -89,16 +98,15 @@ def _map(view: View, now: float) -> dict[str, Any] | None:
 
 def _controls() -> None:
     for column, key, name in zip(st.columns(2), (X, Y), ("x", "y"), strict=True):
-        column.slider(
-            text(f"lesson_4.{name}"),
-            -EDGE,
-            EDGE,
-            step=0.1,
-            key=key,
-            on_change=_place,
-            persist_state="session",
-            help=text("lesson_4.placed_help"),
-        )
+        with column:
+            slider(
+                text(f"lesson_4.{name}"),
+                key,
+                PLACE,
+                on_change=_place,
+                persist_state="session",
+                help=text("lesson_4.placed_help"),
+            )
     moves = {"move_g": _move_g, "learn_q": _learn_q, "rounds": _play_rounds}
     with st.container(horizontal=True, gap="small"):
         for name, move in moves.items():

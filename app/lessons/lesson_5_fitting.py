@@ -13,6 +13,7 @@ from app.charts.lessons.fitting import MARGIN_COLOURS, Course, accuracy_course, 
 from app.components.live_chart import live_chart
 from app.lessons.question import Verdict, ask, done
 from app.lessons.texts import text
+from app.lessons.widgets import Choice, Span, Widgets, begin, slider
 from app.links import ViewState, to_query
 
 LESSON = 5
@@ -36,8 +37,23 @@ def margin_name(margin: str) -> str:
     return text(f"lesson_5.names.{margin}")
 
 
+def seeds() -> Span:
+    """The recorded seeds, or how many of them, from 1."""
+    return Span(1, len(recorded_runs()[COUNTED]), 1, 1)
+
+
+def widgets() -> Widgets:
+    """What may be set."""
+    return {
+        PREDICTED: Choice((*MARGINS, NONE), None),
+        SEED: seeds(),
+        COUNT: Choice(tuple(range(len(recorded_runs()[COUNTED]) + 1)), None),
+    }
+
+
 def draw() -> None:
     """Draw the lesson."""
+    begin(widgets())
     recorded = recorded_runs()
     left, right = st.columns([6, 5])
     with right:
@@ -51,7 +67,7 @@ def draw() -> None:
 
 
 def _questions(recorded: Recorded) -> None:
-    seeds = len(recorded[COUNTED])
+    count_of_seeds = len(recorded[COUNTED])
     st.segmented_control(
         text("lesson_5.predict"),
         [*MARGINS, NONE],
@@ -60,14 +76,15 @@ def _questions(recorded: Recorded) -> None:
         persist_state="session",
     )
     look, count = st.columns(2)
-    look.slider(text("lesson_5.seed"), 1, seeds, key=SEED, persist_state="session")
+    with look:
+        slider(text("lesson_5.seed"), SEED, seeds(), persist_state="session")
     count.segmented_control(
         text("lesson_5.count", margin=margin_name(COUNTED)),
-        list(range(seeds + 1)),
+        list(range(count_of_seeds + 1)),
         key=COUNT,
         persist_state="session",
     )
-    question = text("lesson_5.question", seeds=seeds, margin=margin_name(COUNTED))
+    question = text("lesson_5.question", seeds=count_of_seeds, margin=margin_name(COUNTED))
     ask(
         LESSON,
         question,

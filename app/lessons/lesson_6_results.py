@@ -14,9 +14,10 @@ from app.charts.ablation.surface import surface_figure
 from app.charts.lessons.fitting import MARGIN_COLOURS
 from app.charts.lessons.seeds import seeds_figure
 from app.components.live_chart import live_chart
-from app.lessons.lesson_5_fitting import margin_name, recorded_runs
+from app.lessons.lesson_5_fitting import margin_name, recorded_runs, seeds
 from app.lessons.question import Verdict, ask
 from app.lessons.texts import text
+from app.lessons.widgets import Choice, Widgets, begin, slider
 
 SEEDS, CANNOT = "learn_6_seeds", "learn_6_cannot"
 # The two margins of the question.
@@ -24,7 +25,7 @@ COMPARED = ("disagreement", "paper")
 # In percentage points, above and below all results. The interval of two seeds may be longer still:
 # a chart that held it would leave no room to see the others.
 _ROOM = 1.5
-_SURFACE_HEIGHT, _SEEDS_HEIGHT = 440, 225
+_SURFACE_HEIGHT, _SEEDS_HEIGHT = 440, 240
 
 Results = Mapping[str, Sequence[float]]
 
@@ -34,8 +35,14 @@ def _surface() -> pd.DataFrame:
     return read_surface(FOLDER)
 
 
+def widgets() -> Widgets:
+    """What may be set."""
+    return {SEEDS: seeds(), CANNOT: Choice((False, True), False)}
+
+
 def draw() -> None:
     """Draw the lesson."""
+    begin(widgets())
     results = {margin: [run.final for run in runs] for margin, runs in recorded_runs().items()}
     surface = _surface()
     left, right = st.columns([1, 1])
@@ -70,9 +77,9 @@ def spread_text(surface: Sequence[float] | pd.Series, results: Results) -> str:
 
 
 def _intervals(results: Results) -> None:
-    most = len(results[COMPARED[0]])
     choice, instead = st.columns([3, 1], vertical_alignment="bottom")
-    count = choice.slider(text("lesson_6.seeds"), 1, most, key=SEEDS, persist_state="session")
+    with choice:
+        count = slider(text("lesson_6.seeds"), SEEDS, seeds(), persist_state="session")
     instead.checkbox(text("lesson_6.cannot"), key=CANNOT, persist_state="session")
     named = {margin_name(margin): values for margin, values in results.items()}
     measured = [value for values in results.values() for value in values]

@@ -13,6 +13,7 @@ from adadfq_core.presets import DEFAULT_PRESET
 from app.links import ViewState, changes_from, from_query, to_query
 from app.panels import controls
 from app.panels.history import moment_of, show_moment
+from app.panels.transport import NO_RUN
 
 
 def history_key(run_id: str) -> str:
@@ -42,6 +43,9 @@ def restore_from_address(root: Path) -> None:
             st.session_state[name] = run_id
     if "run_id" in st.session_state and view.moment is not None:
         show_moment(history_key(st.session_state["run_id"]), view.moment)
+    if view.run_id is None and (view.changes or view.preset != DEFAULT_PRESET):
+        # A link to settings alone: no run that somebody else has started is to be shown with them.
+        st.session_state["run_id"] = NO_RUN
     if view.changes:
         # The address names settings: those of a run must not take their place.
         st.session_state["shown_run"] = st.session_state.get("run_id")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from adadfq_core.errors import InputError, RunFailed
 from app.export.animation import animation
+from app.markdown import plain
 
 _KINDS = {"GIF (plays everywhere)": "gif", "WebP (half the size)": "webp"}
 
@@ -22,7 +23,7 @@ def animation_panel(root: Path, run_id: str) -> None:
             try:
                 made = animation(root, run_id, kind, progress=bar.progress)
             except (InputError, RunFailed) as error:
-                st.error(str(error))
+                st.error(plain(str(error)))
                 return
             bar.empty()
             st.session_state["animation"] = (run_id, kind, made)

@@ -13,6 +13,7 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, PRESETS, preset_settings
 from adadfq_core.runs import RunInfo
 from adadfq_core.settings import RunSettings, bounds, field, metadata
+from app import access
 from app.glossary import glossary_link
 from app.panels.network import CHOICES, network_panel
 
@@ -86,7 +87,7 @@ def start_settings() -> RunSettings:
 def shown_settings(in_force: RunSettings, info: RunInfo) -> RunSettings:
     """`in_force` with the margin as its sliders stand: a run obeys an iteration later."""
     margin = {name: st.session_state[_key(name)] for name in ("lambda_l", "lambda_u")}
-    if not info.active or margin["lambda_l"] >= margin["lambda_u"]:
+    if info.ended or margin["lambda_l"] >= margin["lambda_u"]:
         return in_force
     return in_force.model_copy(update=margin)
 
@@ -95,8 +96,8 @@ def _send(root: Path, run_id: str | None, name: str) -> None:
     if run_id is None:
         return
     try:
-        if runs.info(root, run_id).active:
-            runs.set_parameters(root, run_id, {name: st.session_state[_key(name)]})
+        if not runs.info(root, run_id).ended:
+            access.set_parameters(root, run_id, {name: st.session_state[_key(name)]})
     except (InputError, RunFailed) as error:
         st.session_state["error"] = str(error)
 

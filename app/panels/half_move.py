@@ -42,7 +42,7 @@ def half_move_panel(
     data: dict[str, Any], iteration: int, arrays: dict[str, np.ndarray], classes: Sequence[str]
 ) -> None:
     """Draw the latest half move."""
-    st.markdown(f"##### {move_title(data, iteration)}")
+    st.markdown(f"## {move_title(data, iteration)}")
     if data["player"] == "g":
         st.caption("Above: before the move; below: after it, from the same noise.")
         st.html(generator_move_html(arrays, classes))

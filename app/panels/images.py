@@ -22,7 +22,7 @@ def images_panel(run_id: str, frame: Frame, classes: Sequence[str]) -> int | Non
     if frame.images is None:
         return None
     real = not frame.settings.has_generator
-    st.markdown("##### Real images in place of G's" if real else "##### Generated images")
+    st.markdown("## Real images in place of G's" if real else "## Generated images")
     result = gallery(
         _tiles((run_id, frame.images_iteration), frame.images, frame.settings, classes),
         key="images",

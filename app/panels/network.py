@@ -12,6 +12,8 @@ from adadfq_core.zoo.entry import ZooEntry
 from adadfq_core.zoo.registry import find, names
 from adadfq_core.zoo.uploads import MOST_MEGABYTES, keep_upload
 from adadfq_core.zoo.weights import SUFFIXES
+from app import access
+from app.markdown import plain
 
 CHOICES = ("network", "weights", "data", "bit_overrides")
 
@@ -38,7 +40,7 @@ def network_panel(active: bool) -> None:
     try:
         entry = find(st.session_state["setting_network"])
     except InputError as error:
-        st.caption(str(error))
+        st.caption(plain(str(error)))
         return
     st.caption(_facts(entry))
     if not active:
@@ -74,16 +76,18 @@ def _offer_download(entry: ZooEntry) -> None:
         bar.progress(min(share, 1.0), text=f"{done / 2**20:.1f} MB")
 
     try:
+        access.signed_in()
         entry.weights.fetch(show)
     except (InputError, RunFailed) as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     st.rerun()
 
 
 def _own_weights(entry: ZooEntry, active: bool) -> None:
     if st.session_state["setting_weights"]:
-        st.caption(f"Weights: {st.session_state.get('upload_name') or _name_of_weights()}")
+        name = st.session_state.get("upload_name") or _name_of_weights()
+        st.caption(f"Weights: {plain(name)}")
         st.button(
             "Use the zoo's weights",
             disabled=active,
@@ -101,9 +105,10 @@ def _own_weights(entry: ZooEntry, active: bool) -> None:
     if uploaded is None:
         return
     try:
+        access.signed_in()
         path = keep_upload(uploaded.name, uploaded.getvalue(), entry)
     except InputError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     st.session_state["setting_weights"] = str(path)
     st.session_state["upload_name"] = uploaded.name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from adadfq_core.runs import RunInfo
+from adadfq_core.runs import RunInfo, state
 from app.run_view import newest
 
 
@@ -15,7 +15,7 @@ def run_name(info: RunInfo) -> str:
     """A run in a list of runs."""
     settings = info.settings
     bits = f"{settings.weight_bits}w{settings.activation_bits}a"
-    return f"{info.run_id} · {settings.network} {bits} · {info.status}, iteration {info.iteration}"
+    return f"{info.run_id} · {settings.network} {bits} · {state(info)}, iteration {info.iteration}"
 
 
 def run_box(place: DeltaGenerator, known: Sequence[RunInfo], key: str, about: str) -> RunInfo:

@@ -51,7 +51,7 @@ def accuracy_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:
     """Q's accuracy against P's, and that of the run to compare with."""
     title = accuracy_title(view.network["data"])
     if view.network["data"] is None:
-        st.markdown(f"##### {title}")
+        st.markdown(f"## {title}")
         return
     iterations, top1_q = view.top1_q()
     figure = accuracy_figure(
@@ -184,7 +184,7 @@ def _bins(view: RunView) -> HPrimeBins:
 
 def terms_panel(view: RunView, beside: RunView | None) -> None:
     """The terms of G's loss, with their weights or without, and of the run to compare with."""
-    st.markdown("##### The generator's loss and its terms")
+    st.markdown("## The generator's loss and its terms")
     if not view.info.settings.has_generator:
         st.caption("This run has no generator: real images are in its place.")
         return

@@ -7,6 +7,7 @@ import streamlit as st
 from adadfq_core.errors import InputError
 from adadfq_core.settings import make_settings
 from adadfq_core.settings_file import from_yaml, to_yaml
+from app.markdown import plain
 from app.panels import controls
 
 
@@ -16,7 +17,7 @@ def settings_file_panel(active: bool) -> None:
         try:
             text = to_yaml(controls.start_settings(), st.session_state["preset"])
         except InputError as error:
-            st.caption(str(error))
+            st.caption(plain(str(error)))
         else:
             st.download_button(
                 "Download",
@@ -45,7 +46,7 @@ def settings_file_panel(active: bool) -> None:
                     "may start: use 'python -m adadfq_core train --config'."
                 )
         except InputError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
         # Widgets of this run are drawn already: their new values are for the next.
         st.session_state["settings_to_load"] = changes

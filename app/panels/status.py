@@ -6,13 +6,19 @@ import html
 
 import streamlit as st
 
-from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.runs import RunInfo, RunStatus, ordinal
 from adadfq_core.runs.summary import Summary
+from app.markdown import plain
 from app.run_view import RunView
 
 
 def doing(info: RunInfo, seconds_left: float | None) -> str:
     """The run's state in a line."""
+    if info.place is not None:
+        return (
+            f"queued: {ordinal(info.place)} in the queue; it starts by itself when it is its turn, "
+            "also when this page is closed"
+        )
     if info.status == RunStatus.STARTING:
         return "starting: loading the network"
     parts = [f"{info.status}", f"iteration {info.iteration} of {info.settings.iterations}"]
@@ -61,13 +67,20 @@ def status_strip(view: RunView) -> None:
     info = view.info
     st.html(status_html(info, view.summary(), view.seconds_left() if info.active else None))
     if info.status in (RunStatus.FAILED, RunStatus.LOST):
-        st.error(f"{info.reason} Resume goes on from the last checkpoint.", icon=":material/error:")
+        st.error(
+            f"{plain(info.reason)} Resume goes on from the last checkpoint.",
+            icon=":material/error:",
+        )
     elif not view.has_points and info.active:
         st.html('<div class="waiting" role="status">The first iterations are being played …</div>')
 
 
-def welcome(network: str, weight_bits: int, activation_bits: int) -> None:
-    """What a page without a run says: who plays, and what Start does."""
+def welcome(network: str, weight_bits: int, activation_bits: int, before: int) -> None:
+    """What a page without a run says: who plays, and what Start does.
+
+    Args:
+        before: runs that go or wait.
+    """
     cards = (
         (
             "p",
@@ -90,7 +103,7 @@ def welcome(network: str, weight_bits: int, activation_bits: int) -> None:
         ),
     )
     boxes = "".join(
-        f'<div class="{player}"><h3>{title}</h3><p>{text}</p></div>'
+        f'<div class="{player}"><h2>{title}</h2><p>{text}</p></div>'
         for player, title, text in cards
     )
     st.html(f'<div class="welcome">{boxes}</div>')
@@ -98,3 +111,6 @@ def welcome(network: str, weight_bits: int, activation_bits: int) -> None:
         "Press **Start** and watch them play. Every slider at the left works while they do.",
         icon=":material/play_arrow:",
     )
+    if before:
+        goes = "One run goes or waits" if before == 1 else f"{before} runs go or wait"
+        st.caption(f"{goes} already: yours waits for its turn unless there is room for it beside.")

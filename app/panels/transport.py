@@ -14,12 +14,16 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, WHAT_IFS
 from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.server_options import max_active
 from adadfq_core.settings import make_settings
+from app import access
 from app.pace import EAGER_FOR
 from app.panels import controls
 
 # The run that is looked at and one to compare it with.
 MOST_RUNS = 2
+NO_RUN = ""
+"""Where the shown run's id stands: the reader wants none, not even the newest."""
 _PRESSED = "pressed_at"
 _RESUMABLE = (RunStatus.STOPPED, RunStatus.LOST, RunStatus.FAILED)
 
@@ -42,8 +46,15 @@ def attempt(action: Callable[[], object]) -> None:
 def _start(root: Path, **changes: Any) -> None:
     settings = make_settings(changes, controls.start_settings())
     preset = st.session_state.get("preset", DEFAULT_PRESET)
-    st.session_state["run_id"] = runs.start(root, settings, preset)
+    st.session_state["run_id"] = access.start(root, settings, preset)
     st.session_state.pop("beside", None)
+
+
+def _look_away() -> None:
+    """Show no run, so that another can be chosen and started."""
+    st.session_state["run_id"] = NO_RUN
+    for name in ("beside", "shown_run"):
+        st.session_state.pop(name, None)
 
 
 def _new_seed(root: Path, info: RunInfo | None) -> None:
@@ -57,14 +68,18 @@ def _compare(root: Path, info: RunInfo) -> None:
     name = st.session_state["what_if"]
     # As the run is now, sliders moved since its start included.
     settings = make_settings(WHAT_IFS[name], runs.current_settings(root, info.run_id))
-    st.session_state["beside"] = runs.start(root, settings, name, MOST_RUNS)
+    room = max(MOST_RUNS, max_active())
+    st.session_state["beside"] = access.start(root, settings, name, room)
 
 
 def buttons(root: Path, info: RunInfo | None) -> None:
     """All of them, each enabled where it makes sense."""
     run_id = info.run_id if info else ""
-    active = info is not None and info.active
-    paused = info is not None and info.status == RunStatus.PAUSED
+    unended = info is not None and not info.ended
+    mine = info is None or access.may_steer(info)
+    guest = access.visitor() is None
+    active = mine and info is not None and info.active
+    paused = mine and info is not None and info.status == RunStatus.PAUSED
     row = st.container(horizontal=True, gap="small", key="transport")
 
     def button(label: str, enabled: bool, action: Callable[[], object], about: str) -> None:
@@ -77,25 +92,44 @@ def buttons(root: Path, info: RunInfo | None) -> None:
             on_click=lambda: attempt(action),
         )
 
-    button(
-        "Start",
-        not active,
-        lambda: _start(root),
-        "Start with the settings at the left; the same seed gives the same initial weights.",
-    )
-    button("New seed", not active, lambda: _new_seed(root, info), "Start with the next seed.")
-    if paused or (info is not None and info.status in _RESUMABLE):
-        button("Resume", True, lambda: runs.resume(root, run_id), "Go on.")
+    if unended:
+        button(
+            "New run",
+            not guest,
+            _look_away,
+            "Choose settings for another run. This one goes on, and the new one waits for its turn "
+            "where there is no room.",
+        )
     else:
-        button("Pause", active, lambda: runs.pause(root, run_id), "Hold before the next step.")
+        button(
+            "Start",
+            not guest,
+            lambda: _start(root),
+            "Start with the settings at the left; the same seed gives the same initial weights.",
+        )
+    button(
+        "New seed",
+        not (unended or guest),
+        lambda: _new_seed(root, info),
+        "Start with the next seed.",
+    )
+    if paused or (info is not None and info.status in _RESUMABLE):
+        button("Resume", mine, lambda: access.resume(root, run_id), "Go on.")
+    else:
+        button("Pause", active, lambda: access.pause(root, run_id), "Hold before the next step.")
     button(
         "Next move",
         paused,
-        lambda: runs.step_half(root, run_id),
+        lambda: access.step_half(root, run_id),
         "Let the next player of a paused run move: first G, then Q.",
     )
-    button("Step", paused, lambda: runs.step(root, run_id), "Play one whole iteration.")
-    button("Stop", active, lambda: runs.stop(root, run_id), "End the run; it can be resumed.")
+    button("Step", paused, lambda: access.step(root, run_id), "Play one whole iteration.")
+    if info is not None and info.queued:
+        about = "Take the run out of the queue; it does not start then."
+        button("Leave queue", mine, lambda: access.stop(root, run_id), about)
+    else:
+        about = "End the run; it can be resumed."
+        button("Stop", active, lambda: access.stop(root, run_id), about)
     about = "Start the same run with one thing changed, to be drawn into the same charts."
     with row.popover("Compare …", width="stretch", disabled=info is None, help=about):
         _comparison(root, info)
@@ -114,6 +148,7 @@ def _comparison(root: Path, info: RunInfo | None) -> None:
     st.button(
         "Start beside",
         width="stretch",
+        disabled=access.visitor() is None,
         on_click=lambda: attempt(lambda: _compare(root, info)),
         help="Both runs are drawn into the same charts.",
     )

@@ -7,6 +7,7 @@ import streamlit as st
 from adadfq_core.ablation import control
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
+from app.markdown import plain
 from app.panels.ablation.new_sweep import new_sweep_panel
 from app.panels.ablation.progress import chooser_row, progress_panel
 from app.panels.ablation.results import results_panel
@@ -25,7 +26,7 @@ def page() -> None:
     """Draw the page."""
     root = runs_folder()
     if problem := restore_from_address():
-        st.warning(problem)
+        st.warning(plain(problem))
     try:
         known = control.list_sweeps(root)
         st.session_state.setdefault(VIEW, RESULTS if known else NEW)
@@ -50,7 +51,7 @@ def page() -> None:
             progress_panel(root, sweep)
             results_panel(root, sweep)
     except (InputError, RunFailed) as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
 
 
 page()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.glossary import TITLE
 from app.lessons.texts import text
 from app.panels.glossary import glossary_panel
 
@@ -12,7 +11,6 @@ from app.panels.glossary import glossary_panel
 def page() -> None:
     """Draw the page."""
     with st.container(key="glossary"):
-        st.title(TITLE, anchor=False)
         st.markdown(text("glossary.about"))
         glossary_panel()
 

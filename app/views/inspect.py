@@ -8,6 +8,7 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.runs import RunInfo
+from app.markdown import plain
 from app.panels.inspection.class_grid import class_grid_panel
 from app.panels.inspection.close_up import sample_beside
 from app.panels.inspection.filters import chosen_rows, filters_panel
@@ -49,13 +50,13 @@ def page() -> None:
         held = inspected(root, chosen_run(known))
         sections(held)
     except (InputError, RunFailed) as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
 
 
 def sections(held: Inspected) -> None:
     """What is to be seen of the run."""
     if held.samples.notice:
-        st.warning(held.samples.notice)
+        st.warning(plain(held.samples.notice))
     if held.samples.table.empty:
         st.info(
             "This run has stored no images yet; the first come with its first iteration. Press "

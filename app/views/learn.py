@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
+from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from adadfq_core.errors import InputError, RunFailed
+from app.lessons.class_link import LESSON, asked_lesson, from_query, to_query
 from app.lessons.question import done
 from app.lessons.texts import text
 from app.markdown import plain
@@ -21,14 +25,31 @@ MODULES = (
     "lesson_6_results",
 )
 CHOSEN = "lesson"
+# The lesson that a link has opened, and sentences on what was bad about the link.
+_PROBLEMS = "lesson_link_problems"
+
+
+def module_of(number: int) -> ModuleType:
+    """The module of a lesson, from 1."""
+    return importlib.import_module(f"app.lessons.{MODULES[number - 1]}")
+
+
+def restore_from_address() -> None:
+    """At a session's first run, and when the reader goes back, do as the address says."""
+    context = get_script_run_ctx()
+    back = context is not None and context.is_history_navigation
+    if CHOSEN in st.session_state and not back:
+        return
+    params = st.query_params.to_dict()
+    number, problems = asked_lesson(params, len(MODULES))
+    values, bad = from_query(params, module_of(number).widgets())
+    st.session_state.update(values)
+    st.session_state[CHOSEN] = number
+    st.session_state[_PROBLEMS] = (number, [*problems, *bad])
 
 
 def chosen_lesson() -> int:
     """The lesson that is looked at, from 1; draws the choice."""
-    numbers = range(1, len(MODULES) + 1)
-    if CHOSEN not in st.session_state:
-        asked = st.query_params.get(CHOSEN, "1")
-        st.session_state[CHOSEN] = int(asked) if asked in map(str, numbers) else 1
     answered = done()
 
     def name(number: int) -> str:
@@ -37,13 +58,16 @@ def chosen_lesson() -> int:
 
     number = st.segmented_control(
         text("learn.choose"),
-        list(numbers),
+        list(range(1, len(MODULES) + 1)),
         format_func=name,
         key=CHOSEN,
         required=True,
         label_visibility="collapsed",
     )
-    st.query_params[CHOSEN] = str(number)
+    # Every assignment is an entry of the browser's history. What a link sets beside the lesson
+    # stays in the address, so that opening the page anew begins there again.
+    if st.query_params.get(LESSON) != str(number):
+        st.query_params.from_dict({LESSON: str(number)})
     return int(number)
 
 
@@ -52,30 +76,53 @@ def go(number: int) -> None:
     st.session_state[CHOSEN] = number
 
 
+def class_link(number: int) -> str:
+    """The address that opens lesson `number` for anyone as it is set here."""
+    query = to_query(number, module_of(number).widgets(), st.session_state)
+    return f"{st.context.url or ''}?{urlencode(query)}"
+
+
 def page() -> None:
     """Draw the page."""
-    number = chosen_lesson()
-    st.markdown(f"## {text(f'lesson_{number}.title')}")
-    st.markdown(text(f"lesson_{number}.idea"))
     try:
-        importlib.import_module(f"app.lessons.{MODULES[number - 1]}").draw()
+        restore_from_address()
     except (InputError, RunFailed) as error:
         st.error(plain(str(error)))
-    before, after = st.columns(2)
-    before.button(
-        text("learn.before"),
-        icon=":material/arrow_back:",
-        disabled=number == 1,
-        on_click=go,
-        args=(number - 1,),
-    )
-    after.button(
-        text("learn.after"),
-        icon=":material/arrow_forward:",
-        disabled=number == len(MODULES),
-        on_click=go,
-        args=(number + 1,),
-    )
+        st.session_state[CHOSEN] = 1
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        number = chosen_lesson()
+        link = st.popover(text("learn.link"), icon=":material/link:")
+    opened, problems = st.session_state.get(_PROBLEMS, (number, []))
+    for problem in problems if opened == number else []:
+        st.warning(plain(problem))
+    with st.container(key="lesson_title"):
+        st.markdown(f"## {text(f'lesson_{number}.title')}")
+    st.markdown(text(f"lesson_{number}.idea"))
+    try:
+        module_of(number).draw()
+        with link.container(key="class_link"):
+            st.markdown(text("learn.link_about"))
+            st.code(class_link(number), language=None, wrap_lines=True)
+    except (InputError, RunFailed) as error:
+        st.error(plain(str(error)))
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.button(
+            text("learn.before"),
+            icon=":material/arrow_back:",
+            disabled=number == 1,
+            on_click=go,
+            args=(number - 1,),
+        )
+        st.button(
+            text("learn.after"),
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            disabled=number == len(MODULES),
+            on_click=go,
+            args=(number + 1,),
+        )
 
 
 page()

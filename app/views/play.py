@@ -10,6 +10,7 @@ from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from adadfq_core.runs import RunStatus
+from app import access
 from app.markdown import plain
 from app.pace import refresh_seconds
 from app.panels import controls, run_charts
@@ -119,10 +120,10 @@ def beside_view(root: Path) -> RunView | None:
         view = st.session_state["beside_view"] = RunView.attach(root, run_id)
     else:
         view.refresh()
-    if view.info.active:
+    if not view.info.ended:
         st.caption(
-            f"Beside it: {view.info.preset}, iteration {view.info.iteration} of "
-            f"{view.info.settings.iterations}."
+            f"Beside it: {plain(view.info.preset)}, {runs.state(view.info)}, iteration "
+            f"{view.info.iteration} of {view.info.settings.iterations}."
         )
     return view
 
@@ -133,29 +134,33 @@ def page() -> None:
     restore_from_address(root)
     load_pending_settings()
     for problem in st.session_state.pop("address_problems", []):
-        st.warning(problem)
+        st.warning(plain(problem))
     try:
         known = runs.list_runs(root)
     except (InputError, RunFailed) as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
-    run_id = st.session_state.get("run_id") or newest(known)
+    run_id = st.session_state.get("run_id", newest(known))
     info = next((info for info in known if info.run_id == run_id), None)
     if info is not None and st.session_state.get("shown_run") != info.run_id:
         # Attached to a run: the sliders take the values in force.
         controls.show_settings(runs.current_settings(root, info.run_id))
         st.session_state["shown_run"] = info.run_id
-    active = info is not None and info.active
+    unended = info is not None and not info.ended
     with st.sidebar:
-        controls.settings_panel(root, info.run_id if info else None, active)
-        settings_file_panel(active)
+        controls.settings_panel(root, info.run_id if info else None, unended)
+        settings_file_panel(unended)
     buttons(root, info)
     if "error" in st.session_state:
-        st.error(st.session_state["error"])
-    write_address(run_id)
+        st.error(plain(st.session_state["error"]))
+    write_address(run_id or None)
     if info is None:
-        welcome(*(st.session_state[f"setting_{name}"] for name in ("network", *controls.FIXED)))
+        before = sum(not other.ended for other in known)
+        chosen = (st.session_state[f"setting_{name}"] for name in ("network", *controls.FIXED))
+        welcome(*chosen, before)
         return
+    if refusal := access.why_not(info):
+        st.caption(plain(refusal))
     shown_status = info.status
 
     known_view = held_view(info.run_id)
@@ -164,7 +169,7 @@ def page() -> None:
     eager = lately_pressed()
     pace = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points, eager=eager)
 
-    @st.fragment(run_every=pace if active or replays else None)
+    @st.fragment(run_every=pace if unended or replays else None)
     def live() -> None:
         view = held_view(info.run_id)
         try:
@@ -188,7 +193,7 @@ def page() -> None:
                 with st.container(key="live"):
                     panels(view, frame_of(view), other)
         except (InputError, RunFailed) as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
         write_address(info.run_id)
         if (

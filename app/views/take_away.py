@@ -61,7 +61,7 @@ def own_code(info: RunInfo, iteration: int) -> None:
 def without_checkpoint(info: RunInfo) -> None:
     """Say when there is something to take away."""
     settings = info.settings
-    if info.active:
+    if not info.ended:
         first = min(settings.checkpoint_every, settings.iterations)
         st.info(
             f"This run has no checkpoint yet: iteration {first} stores the first one, and Q can be "
@@ -142,7 +142,7 @@ def results(found: Preparation, folder: Path, measured: bool, revision: str) -> 
 
 def report_panel(root: Path, run_id: str, found: Preparation, folder: Path) -> None:
     """The button that makes the report."""
-    st.markdown("##### Report")
+    st.markdown("## Report")
     st.caption(
         "One HTML file with the result, the run's charts and images, these checks and the packed "
         "network in it; it needs nothing else to be opened."

@@ -368,8 +368,8 @@ def test_a_long_log_among_many_runs_is_read_quickly(store: RunStore, log_run: Lo
                 ((2 * n - (kind == "step"), run_id, kind, data) for n in range(-40_000, 0, every)),
             )
         connection.executemany(
-            "INSERT INTO runs SELECT 'copy ' || ?, 1, settings, preset, 'stopped', '', 0, NULL, "
-            "NULL, 2, '[]', '' FROM runs WHERE run_id = ?",
+            "INSERT INTO runs (run_id, created, settings, preset, status, updated) "
+            "SELECT 'copy ' || ?, 1, settings, preset, 'stopped', 2 FROM runs WHERE run_id = ?",
             ((number, run_id) for number in range(2_000)),
         )
         connection.execute("COMMIT")

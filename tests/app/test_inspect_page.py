@@ -70,7 +70,7 @@ def open_page() -> AppTest:
 
 def told(page: AppTest) -> str:
     elements = (*page.info, *page.warning, *page.error, *page.caption, *page.markdown)
-    return " | ".join(element.value for element in elements)
+    return " | ".join(element.value for element in elements).replace("\\", "")
 
 
 def test_without_a_run_the_page_says_where_to_start_one(root: Path) -> None:

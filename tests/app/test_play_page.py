@@ -10,12 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 from safetensors.torch import save_file
+from stored_runs import held_run
 from streamlit.testing.v1 import AppTest
 
 from adadfq_core import runs
 from adadfq_core.presets import preset_settings
 from adadfq_core.settings_file import to_yaml
 from adadfq_core.zoo.registry import find
+from app.markdown import plain
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
@@ -24,6 +26,11 @@ MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("ADADFQ_HOME", str(tmp_path))
     return AppTest.from_file(MAIN, default_timeout=60).run()
+
+
+def _error(page: AppTest) -> str:
+    """What the page's first error says, without the escapes that keep it from being Markdown."""
+    return page.error[0].value.replace("\\", "")
 
 
 def _button(page: AppTest, label: str):
@@ -42,7 +49,7 @@ def test_margin_that_is_upside_down_is_refused_in_one_sentence(
     page.slider(key="setting_lambda_l").set_value(0.9)
     _button(page, "Start").click().run()
     assert not page.exception
-    assert "lambda_l = 0.9 must be below lambda_u = 0.8" in page.error[0].value
+    assert "lambda_l = 0.9 must be below lambda_u = 0.8" in _error(page)
     assert runs.list_runs(tmp_path / "runs") == []
 
 
@@ -57,9 +64,55 @@ def test_start_makes_a_run_with_the_chosen_settings_and_stop_ends_it(
         assert not page.exception
         assert info.settings.weight_bits == 5
         assert info.settings.activation_bits == 3
-        assert _button(page, "Start").disabled
+        assert not _has_button(page, "Start") and _button(page, "New seed").disabled
     finally:
         _end(root, info.run_id)
+
+
+def test_a_second_run_waits_in_the_queue_and_can_leave_it(page: AppTest, tmp_path: Path) -> None:
+    page.text_input(key="setting_data").set_value("none").run()
+    _button(page, "Start").click().run()
+    root = tmp_path / "runs"
+    (first,) = runs.list_runs(root)
+    try:
+        _button(page, "New run").click().run()
+        assert not page.exception
+        assert "One run goes or waits already" in _captions(page)
+        assert not page.slider(key="setting_weight_bits").disabled
+        page.slider(key="setting_weight_bits").set_value(5)
+        _button(page, "Start").click().run()
+        assert not page.exception
+        second = next(i for i in runs.list_runs(root) if i.run_id != first.run_id)
+        assert (second.status, second.place) == (runs.RunStatus.QUEUED, 1)
+        assert second.settings.weight_bits == 5
+        assert page.session_state["run_id"] == second.run_id
+        assert "queued: 1st in the queue" in " ".join(html.value for html in page.get("html"))
+        assert _button(page, "Pause").disabled
+
+        page.slider(key="setting_beta").set_value(0.5).run()
+        assert not page.exception and not page.error
+        _button(page, "Leave queue").click().run()
+        assert not page.exception
+        assert runs.info(root, second.run_id).status == runs.RunStatus.STOPPED
+        assert not _button(page, "Start").disabled
+    finally:
+        _end(root, first.run_id)
+
+
+def test_texts_of_an_imported_run_are_shown_as_they_are(page: AppTest, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    hostile = "![x](http://evil.example/x.png) <b>bold</b>"
+    with held_run(root) as writer:
+        writer.append(runs.RecordKind.NOTICE, 0, {"text": hostile})
+        writer.set_status(runs.RunStatus.FAILED, hostile)
+    page.run()
+    assert not page.exception
+    for element in (page.error[0], page.info[0]):
+        assert element.value.startswith(plain(hostile))
+
+
+def _has_button(page: AppTest, label: str) -> bool:
+    return any(button.label == label for button in page.button)
 
 
 def _end(root: Path, run_id: str) -> None:
@@ -101,7 +154,7 @@ def test_what_is_chosen_for_the_network_goes_into_the_run_and_stays_with_the_pre
 def test_a_bad_override_is_refused_before_anything_starts(page: AppTest, tmp_path: Path) -> None:
     page.text_input(key="setting_bit_overrides").set_value("first").run()
     _button(page, "Start").click().run()
-    assert "bit_overrides = 'first' is not allowed" in page.error[0].value
+    assert "bit_overrides = 'first' is not allowed" in _error(page)
     assert runs.list_runs(tmp_path / "runs") == []
 
 
@@ -127,7 +180,7 @@ def test_an_upload_for_another_architecture_is_refused(page: AppTest, tmp_path: 
     other = tmp_path / "colour.safetensors"
     save_file(find("cifar10-resnet20").build().state_dict(), other)
     _weights_uploader(page).upload(other.name, other.read_bytes()).run()
-    assert "colour.safetensors does not hold this network's weights" in page.error[0].value
+    assert "colour.safetensors does not hold this network's weights" in _error(page)
     assert page.session_state["setting_weights"] == ""
 
 
@@ -210,7 +263,7 @@ def test_an_address_restores_settings_and_names_what_it_cannot(
     page.run()
     assert not page.exception
     assert page.slider(key="setting_lambda_l").value == 0.3
-    told = " | ".join(warning.value for warning in page.warning)
+    told = " | ".join(warning.value for warning in page.warning).replace("\\", "")
     assert "never runs" in told and "There is no run '20260101-000000-3w3a-aa'" in told
 
     page.text_input(key="setting_data").set_value("none").run()
@@ -254,5 +307,5 @@ def test_settings_go_through_a_file_and_back(page: AppTest, tmp_path: Path) -> N
 def test_a_settings_file_never_runs_code(page: AppTest) -> None:
     loader = next(u for u in page.file_uploader if u.label == "Load")
     loader.upload("theirs.yaml", b"network: os:getcwd\n").run()
-    assert "would run code" in page.error[0].value
+    assert "would run code" in _error(page)
     assert page.session_state["setting_network"] == "fashion-resnet20"

@@ -25,6 +25,7 @@ def info(tmp_path: Path) -> RunInfo:
 @pytest.mark.parametrize(
     ("changes", "left", "said"),
     [
+        ({"status": RunStatus.QUEUED, "iteration": 0, "place": 2}, None, "queued: 2nd in the"),
         ({"status": RunStatus.STARTING, "iteration": 0}, None, "starting: loading the network"),
         ({}, 125.4, "running · iteration 400 of 1500 · about 2 min 05 s left"),
         ({"iteration": 12}, None, "running · iteration 12 of 1500 · warm-up: only G learns"),
@@ -59,6 +60,7 @@ def test_the_bar_says_how_far_the_run_is_and_whether_it_broke(
     ("changes", "has_points", "cores", "seconds"),
     [
         ({}, False, 2, EAGER),
+        ({"status": RunStatus.QUEUED}, False, 2, LIVELY),
         ({}, True, 2, BESIDE_TRAINING),
         ({}, True, 3, LIVELY),
         ({"status": RunStatus.PAUSED}, True, 2, LIVELY),

@@ -188,7 +188,7 @@ def open_page(run_id: str | None = None) -> AppTest:
 
 def told(page: AppTest) -> str:
     elements = (*page.info, *page.warning, *page.error, *page.caption, *page.markdown)
-    return " | ".join(element.value for element in elements)
+    return " | ".join(element.value for element in elements).replace("\\", "")
 
 
 def buttons(page: AppTest) -> list[str]:

@@ -119,23 +119,35 @@ def start_run(root: Path, **changes: Any) -> str:
 def end_runs(root: Path, run_id: str | None = None) -> None:
     """Stop run `run_id`, or all runs, and wait for the ends."""
 
-    def active() -> list[str]:
-        ids = [info.run_id for info in runs.list_runs(root) if info.active]
+    def unended() -> list[str]:
+        # Newest first, so that none of those that wait gets the place of one that ends.
+        ids = [info.run_id for info in runs.list_runs(root) if info.active or info.queued]
         return ids if run_id is None else [each for each in ids if each == run_id]
 
-    for each in active():
+    for each in unended():
         runs.stop(root, each)
-    wait_until(lambda: not active(), seconds=LONG)
+    wait_until(lambda: not unended(), seconds=LONG)
 
 
 @contextmanager
 def opened(
-    browser: Any, url: str, *, width: int = 1280, height: int = 1000, scheme: str = "light"
+    browser: Any,
+    url: str,
+    *,
+    width: int = 1280,
+    height: int = 1000,
+    scheme: str = "light",
+    first_visit: bool = False,
 ) -> Iterator[Any]:
-    """A page with a session of its own; neither its scripts nor the app's may have failed."""
+    """A page with a session of its own; neither its scripts nor the app's may have failed.
+
+    It has been here before, so that no tour covers it, unless this is its `first_visit`.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
     )
+    if not first_visit:
+        context.add_init_script('localStorage.setItem("adadfq-tour", "seen")')
     page = context.new_page()
     page.set_default_timeout(LONG * 1000)
     errors: list[str] = []
@@ -218,4 +230,4 @@ def serve(page: Path, **environment: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=LONG)

@@ -6,10 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from browser_support import LONG, ROOT, address_of, keep_picture, opened, serve, text_of, wait_until
+from browser_support import (
+    LONG,
+    ROOT,
+    App,
+    address_of,
+    keep_picture,
+    opened,
+    serve,
+    text_of,
+    wait_until,
+)
 
+from adadfq_core import runs
 from adadfq_core.lessons.recorded import FOLDER, read_runs
 from adadfq_core.lessons.seeds import seeds_to_tell
+from adadfq_core.runs import RunStatus
 from app.lessons import lesson_5_fitting, lesson_6_results
 from app.lessons.texts import text
 
@@ -130,3 +142,70 @@ def test_the_lessons_follow_each_other(browser: Any, url: str) -> None:
                 settle(page)
                 after.press("Enter")
         assert after.is_disabled()
+
+
+def value_of(page: Any, key: str) -> str:
+    value: str = page.locator(f".st-key-{key} input[type=range]").first.input_value()
+    return value
+
+
+def link_of(page: Any) -> str:
+    """The link for the class, as the page offers it."""
+    page.get_by_role("button", name=text("learn.link")).press("Enter")
+    page.get_by_test_id("stCode").wait_for()
+    shown: str = page.get_by_test_id("stCode").inner_text().strip()
+    page.keyboard.press("Escape")
+    return shown
+
+
+def test_a_link_for_the_class_opens_the_lesson_as_it_was_set(browser: Any, url: str) -> None:
+    with opened(browser, f"{url}/learn?lesson=3", height=900) as page:
+        page.locator(".st-key-check_3 button").wait_for()
+        settle(page)
+        press(page, {"learn_3_q_0": -2, "learn_3_q_1": 4})
+        link = link_of(page)
+    assert link.startswith(f"{url}/learn?lesson=3&")
+    with opened(browser, link, height=900) as page:
+        page.locator(".st-key-check_3 button").wait_for()
+        settle(page)
+        assert [value_of(page, f"learn_3_{name}") for name in ("p_0", "q_0", "q_1", "q_2")] == [
+            "2",
+            "1",
+            "2",
+            "0",
+        ]
+        # Until another lesson is chosen, opening the page anew begins there again.
+        assert address_of(page) == link
+        page.get_by_role("button", name=text("learn.after")).press("Enter")
+        wait_until(lambda: address_of(page) == f"{url}/learn?lesson=4", seconds=LONG)
+
+
+def test_nothing_done_under_a_link_for_the_class_changes_a_run(
+    browser: Any, app: App, live: str
+) -> None:
+    before = runs.current_settings(app.root, live)
+    link = f"{app.url}/learn?lesson=5&w.seed=2"
+    with opened(browser, link, height=900) as page:
+        page.locator(".st-key-check_5 button").wait_for()
+        settle(page)
+        assert value_of(page, "learn_5_seed") == "2"
+        solve_5(page)
+        check(page, 5, text("learn.right"))
+        names = set(page.get_by_role("button").all_inner_texts())
+        assert not names & {"Start", "Pause", "Resume", "Stop", "Step", "Delete"}
+        # Her own run begins on a page that shows none of the others.
+        address = page.get_by_role("link", name=lesson_5_fitting.margin_name("paper")).first
+        own = address.get_attribute("href")
+    with opened(browser, f"{app.url}/{own.removeprefix('./')}", height=900) as page:
+        page.get_by_role("button", name="Start", exact=True).wait_for()
+        page.locator(IDLE).wait_for()
+        assert live not in address_of(page)
+        for name in ("Pause", "Stop"):
+            assert page.get_by_role("button", name=name, exact=True).is_disabled()
+        slider = page.locator(".st-key-setting_lambda_u input[type=range]")
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        settle(page)
+    info = runs.info(app.root, live)
+    assert info.status == RunStatus.RUNNING
+    assert runs.current_settings(app.root, live) == before

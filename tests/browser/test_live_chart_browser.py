@@ -367,7 +367,7 @@ def test_the_heading_is_text_with_subscripts_within_the_height(page: Any) -> Non
     plot = page.locator(".live-chart .main-svg").first.bounding_box()
     assert plot["height"] == pytest.approx(chart["height"], abs=1)
     # The second chart has no title and leaves no room for one.
-    assert frames.nth(1).locator("h5").is_hidden()
+    assert frames.nth(1).locator("h2").is_hidden()
     assert page.locator(".live-chart").nth(1).bounding_box()["height"] == 400
 
     page.get_by_role("button", name="Next run").click()

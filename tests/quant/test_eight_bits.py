@@ -11,6 +11,7 @@ from torch import nn
 from adadfq_core.quant import quantize
 from adadfq_core.settings import make_settings
 from adadfq_core.training.evaluation import predictions
+from adadfq_core.zoo.bundled import BUNDLED
 from adadfq_core.zoo.evaluation_data import EvaluationData, load_evaluation_data
 from adadfq_core.zoo.loading import load_float_network
 
@@ -30,12 +31,12 @@ def own(shared: Path, name: str) -> dict[str, str]:
 
 def settings_of(kind: str, request: pytest.FixtureRequest) -> dict[str, str]:
     if kind == "fashion-resnet20":
-        return {}
+        return {}  # with its own pictures
     shared: Path = request.getfixturevalue("shared_folder")
     if kind == "efficientnet-lite0":
         pytest.importorskip("efficientnet_lite_pytorch", reason="requirements-zoo.txt is missing")
         return {"network": kind, "data": str(shared / "data" / "imagenet-sample-1000.parquet")}
-    if kind == "cifar10-resnet20":
+    if kind in BUNDLED:
         return {"network": kind, "data": str(shared / "data" / "cifar10-test.parquet")}
     return own(shared, kind)
 
@@ -58,6 +59,7 @@ def changed(network: nn.Module, data: EvaluationData, calibration: int) -> float
 NETWORKS = {
     "fashion-resnet20": (2000, 10_000, 0.01),
     "cifar10-resnet20": (1000, 10_000, 0.01),
+    "cifar10-resnet20-wide": (1000, 10_000, 0.01),
     "resnet20": (1000, 10_000, 0.01),
     "resnet56": (500, 10_000, 0.0125),
     "efficientnet-lite0": (40, 1000, 0.03),

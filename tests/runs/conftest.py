@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adadfq_core.runs import process
+from adadfq_core.runs import control, process
 from adadfq_core.runs.store import RunStore
 
 
@@ -26,6 +26,7 @@ def store(root: Path) -> RunStore:
 def stub(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Module name of the stub worker; its processes are ended after the test."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(control, "WORKER_MODULE", "stub_worker")
     yield "stub_worker"
     for info in RunStore(root).list_runs():
         if info.pid in (None, os.getpid()) or info.process_started is None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
 from pathlib import Path
 
 from adadfq_core.errors import InputError
+from adadfq_core.runs import control
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.records import Command, CommandKind, RecordKind, RunStatus
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import RunSettings, change_live
 
+# What it starts of the runs that wait are stubs as well.
+control.WORKER_MODULE = "stub_worker"
+
 
 def _checkpoint(writer: RunWriter, iteration: int) -> None:
     path = writer.checkpoints / f"{iteration}.txt"
     path.write_text(str(iteration))
-    writer.append(RecordKind.CHECKPOINT, iteration, {}, file=path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    writer.append(RecordKind.CHECKPOINT, iteration, {"sha256": digest}, file=path)
 
 
 def _apply(
@@ -77,4 +83,7 @@ def main(root: Path, run_id: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    try:
+        main(Path(sys.argv[1]), sys.argv[2])
+    finally:
+        control.refresh(Path(sys.argv[1]))

@@ -17,6 +17,7 @@ from stored_runs import files_of, held_run, stored_run
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs import archive, control
 from adadfq_core.runs.archive import export_run, import_run
+from adadfq_core.runs.database import connect
 from adadfq_core.runs.labels import set_labels
 from adadfq_core.runs.records import RecordKind, RunStatus
 from adadfq_core.runs.store import RunStore
@@ -137,7 +138,7 @@ def test_another_run_with_that_id_stays_and_the_new_one_gets_its_own(
     run_id, path = exported
     store = RunStore(other)
     first = stored_run(other)
-    with sqlite3.connect(store.database) as connection:
+    with connect(store.database) as connection:
         for table in ("runs", "records", "commands"):
             connection.execute(f"UPDATE {table} SET run_id = ? WHERE run_id = ?", (run_id, first))
     connection.close()
@@ -344,6 +345,7 @@ def without(name: str) -> Change:
         (row(run_id=".."), "manifest.json is not as it should be .run.run_id"),
         (row(run_id="20260101-120000-3w3a-../x"), "run.run_id"),
         (row(status="running"), "its run is running, and only one that has ended"),
+        (row(status="queued"), "its run is queued, and only one that has ended"),
         (row(status="odd"), "run.status"),
         (row(iteration=-1), "run.iteration"),
         (row(created=1e300), "run.created"),

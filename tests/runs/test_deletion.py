@@ -9,6 +9,7 @@ from stored_runs import files_of, held_run, stored_run
 
 from adadfq_core.errors import InputError
 from adadfq_core.runs import leftovers
+from adadfq_core.runs.database import connect
 from adadfq_core.runs.deletion import clean, delete_runs, disk_use
 from adadfq_core.runs.records import RunStatus
 from adadfq_core.runs.store import RunStore
@@ -76,7 +77,7 @@ def test_an_unknown_run_is_named_and_nothing_goes(root: Path) -> None:
 
 def test_cells_stay_and_lose_their_run(root: Path) -> None:
     run_id = stored_run(root)
-    with sqlite3.connect(RunStore(root).database) as connection:
+    with connect(RunStore(root).database) as connection:
         connection.execute(
             "INSERT INTO cells (sweep_id, cell, point, seed, status, run_id) "
             "VALUES ('s', 4, '{}', 0, 'finished', ?)",
@@ -140,7 +141,7 @@ def test_folders_that_no_deletion_has_marked_are_never_removed(root: Path) -> No
 def test_cleaning_gives_back_the_room_of_rows(root: Path) -> None:
     store = RunStore(root)
     runs = [stored_run(root) for _ in range(2)]
-    with sqlite3.connect(store.database) as connection:
+    with connect(store.database) as connection:
         connection.execute(
             "INSERT INTO records (run_id, iteration, kind, data) VALUES (?, 1, 'notice', ?)",
             (runs[0], '{"text":"' + "x" * 500_000 + '"}'),

@@ -218,7 +218,7 @@ def test_the_kinds_asked_for_are_read_without_passing_the_steps(
 
     class Explaining(sqlite3.Connection):
         def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
-            if sql.startswith("SELECT") and "FROM records" in sql:
+            if sql.startswith("SELECT") and "FROM checked_records" in sql:
                 explained = super().execute(f"EXPLAIN QUERY PLAN {sql}", values)
                 plans.extend(row[3] for row in explained)
             return super().execute(sql, values)

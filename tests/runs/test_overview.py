@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from stored_runs import held_run, stored_run
 
+from adadfq_core.runs.database import connect
 from adadfq_core.runs.overview import NEWEST_STEPS, cell_counts, summaries, sweeps_of_runs
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.store import RunStore
@@ -74,7 +74,7 @@ def test_what_is_not_finite_stays_so_and_what_is_no_measurement_is_passed_over(r
 def sweep(root: Path) -> str:
     """A sweep of three cells, the first of which has a run; that run's id."""
     run_id = stored_run(root)
-    with sqlite3.connect(RunStore(root).database) as connection:
+    with connect(RunStore(root).database) as connection:
         connection.execute(
             "INSERT INTO sweeps (sweep_id, created, name, plan, workers, threads, ray_address, "
             "status, updated) VALUES ('s1', 1, 'margins', '{}', 2, 1, '', 'finished', 1)"

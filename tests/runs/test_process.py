@@ -12,8 +12,9 @@ import pytest
 
 from adadfq_core.errors import RunFailed
 from adadfq_core.runs import control, process
+from adadfq_core.runs.database import connect
 from adadfq_core.runs.records import RecordKind, RunStatus
-from adadfq_core.runs.store import RunStore
+from adadfq_core.runs.store import DATABASE, RunStore
 from adadfq_core.settings import RunSettings
 
 Until = Callable[[Callable[[], bool]], None]
@@ -183,3 +184,30 @@ def test_log_tail_gives_the_last_lines_that_say_something(tmp_path: Path) -> Non
     assert process.log_tail(tmp_path, 2) == "first\nlast \ufffd"
     log.write_text("y" * 5000)
     assert process.log_tail(tmp_path) == "y" * 300
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_clock_that_is_set_does_not_make_a_live_worker_lost(
+    root: Path, stub: str, until: Until, seconds: float
+) -> None:
+    """The system reckons start times from the clock, so all move with it."""
+    run_id = control.start(root, RunSettings(), worker=stub)
+    until(lambda: control.info(root, run_id).status is RunStatus.RUNNING)
+    with connect(root / DATABASE) as connection:
+        connection.execute("UPDATE runs SET process_started = process_started + ?", (seconds,))
+    connection.close()
+    info = control.info(root, run_id)
+    assert info.status is RunStatus.RUNNING and info.pid is not None
+    psutil.Process(info.pid).kill()
+    until(lambda: control.info(root, run_id).status is RunStatus.LOST)
+
+
+def test_a_clock_that_was_set_back_does_not_keep_a_run_starting(
+    root: Path, store: RunStore
+) -> None:
+    run_id = store.create_run(RunSettings())
+    assert control.info(root, run_id).status is RunStatus.STARTING
+    with connect(root / DATABASE) as connection:
+        connection.execute("UPDATE runs SET updated = updated + 3600")
+    connection.close()
+    assert control.info(root, run_id).status is RunStatus.LOST

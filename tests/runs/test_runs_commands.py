@@ -47,6 +47,19 @@ def test_the_list_in_a_pipe_has_a_line_a_run(root: Path) -> None:
     ]
 
 
+def test_the_list_tells_the_place_of_a_run_that_waits(root: Path) -> None:
+    store = RunStore(root)
+    held_run(root)
+    first, second = (store.enqueue_run(RunSettings()) for _ in range(2))
+    states = dict(line.split("\t")[:2] for line in output("list").splitlines())
+    assert (states[first], states[second]) == ("queued, 1st", "queued, 2nd")
+    rows = {row["run_id"]: row for row in json.loads(output("list", "--json"))}
+    assert (rows[second]["status"], rows[second]["place"]) == ("queued", 2)
+    assert output("stop", first) == ""
+    states = dict(line.split("\t")[:2] for line in output("list").splitlines())
+    assert (states[first], states[second]) == ("stopped", "queued, 1st")
+
+
 def test_the_list_as_json(root: Path) -> None:
     run_id = stored_run(root)
     set_labels(root, run_id, ["a"], "line\nline")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.runs.database import connect
 from adadfq_core.runs.records import CommandKind, RecordKind, RunStatus, decode, encode
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
@@ -321,7 +322,7 @@ def test_a_newer_or_foreign_database_is_left_alone(root: Path) -> None:
 
 def test_settings_that_cannot_be_read_name_the_run(store: RunStore, root: Path) -> None:
     run_id = store.create_run(SETTINGS)
-    with sqlite3.connect(root / "runs.db") as connection:
+    with connect(root / "runs.db") as connection:
         connection.execute("""UPDATE runs SET settings = '{"batch": 1}'""")
     connection.close()
     with pytest.raises(InputError, match=f"settings of run {run_id} cannot be read: batch = 1"):

@@ -133,6 +133,7 @@ def test_what_was_logged_is_not_logged_again(
 @pytest.mark.parametrize(
     ("status", "shown"),
     [
+        (RunStatus.QUEUED, "SCHEDULED"),
         (RunStatus.STARTING, "SCHEDULED"),
         (RunStatus.RUNNING, "RUNNING"),
         (RunStatus.PAUSED, "RUNNING"),

@@ -193,6 +193,7 @@ def test_doctor_finds_everything_intact() -> None:
     done = shell("doctor")
     assert done.returncode == 0, done.stderr
     assert "bundled files\tintact" in done.stdout
+    assert "runs at once\t1" in done.stdout
 
 
 OWN_NETWORK = """

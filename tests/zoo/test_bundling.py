@@ -40,6 +40,8 @@ def test_recipes() -> None:
     fashion, cifar = RECIPES["fashion-resnet20"], RECIPES["cifar10-resnet20"]
     assert (fashion.epochs, fashion.crop_padding) == (45, 2)
     assert cifar == Recipe(epochs=45, crop_padding=4)
+    wide = Recipe(epochs=52, crop_padding=4, cutout=8, label_smoothing=0.1)
+    assert RECIPES["cifar10-resnet20-wide"] == wide
 
 
 @pytest.mark.parametrize("coding", ["JPEG", "PNG"])

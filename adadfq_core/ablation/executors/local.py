@@ -32,8 +32,9 @@ class LocalExecutor:
     A paused run of somebody takes none, as it uses no core.
     """
 
-    def __init__(self, root: Path, workers: int) -> None:
+    def __init__(self, root: Path, workers: int, owner: str = "") -> None:
         self._root = root
+        self._owner = owner
         self._workers = workers
         self._store = RunStore(root)
         self._running: dict[int, str] = {}
@@ -53,7 +54,12 @@ class LocalExecutor:
         try:
             # Whether code of the user's may be run was decided where the sweep was started.
             run_id = self._gone_on(job) or control.start(
-                self._root, job.settings, job.preset, _UNLIMITED, own_code=True
+                self._root,
+                job.settings,
+                job.preset,
+                _UNLIMITED,
+                own_code=True,
+                owner=self._owner,
             )
         except (InputError, RunFailed) as error:
             self._unstarted.append(Ended(job.cell, None, RunStatus.FAILED, str(error)))

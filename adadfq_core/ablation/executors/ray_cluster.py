@@ -59,7 +59,7 @@ class RayExecutor:
     and a run that has been told is forgotten, whatever becomes of its machine.
     """
 
-    def __init__(self, root: Path, address: str, threads: int) -> None:
+    def __init__(self, root: Path, address: str, threads: int, owner: str = "") -> None:
         """Connect to the cluster at `address`; results go to the store `root`.
 
         Args:
@@ -72,6 +72,7 @@ class RayExecutor:
         self._store = RunStore(root)
         self._address = address
         self._threads = threads
+        self._owner = owner
         self._ray = import_ray()
         self._door = connected(self._ray, address)
         self._answered = time.monotonic()
@@ -241,7 +242,7 @@ class RayExecutor:
         root = self._store.root
         with _archive_file() as path:
             path.write_bytes(outcome.archive)
-            run_id = import_run(root, path)
+            run_id = import_run(root, path, owner=self._owner)
         if job.run_id is not None and outcome.run_id == job.run_id != run_id:
             delete_runs(root, [job.run_id])
         return run_id

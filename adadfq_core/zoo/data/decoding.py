@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import stat
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from adadfq_core.server_options import check_readable
 from adadfq_core.zoo.data.pixels import Picture
 
 # Only these: PIL would start other programs for some kinds, as Ghostscript for PostScript.
@@ -19,6 +21,9 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".pbm", ".bmp", ".tif", ".tiff", ".webp"),
     *(".gif", ".avif", ".heic"),
 )
+MOST_PICTURE_BYTES = 256 * 2**20
+"""Of a picture's file: twice what the most pixels that PIL takes need."""
+
 _MODE = {1: "L", 3: "RGB"}
 
 
@@ -60,7 +65,7 @@ def _opened(picture: Picture) -> Image.Image:
         raise UnreadablePicture("holds no picture")
     if isinstance(picture, Image.Image):
         return picture
-    coded = picture.read_bytes() if isinstance(picture, Path) else picture
+    coded = _coded(picture) if isinstance(picture, Path) else picture
     if not coded:
         raise UnreadablePicture("empty (0 bytes)")
     image: Image.Image = Image.open(io.BytesIO(coded), formats=FORMATS)
@@ -68,6 +73,18 @@ def _opened(picture: Picture) -> Image.Image:
     with contextlib.suppress(Exception):  # damaged EXIF does not make its picture unreadable
         ImageOps.exif_transpose(image, in_place=True)
     return image
+
+
+def _coded(path: Path) -> bytes:
+    """Content of a picture's file, which a data set may name anywhere, or link to from there."""
+    check_readable(path)
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        # A pipe would be waited for, a device such as /dev/zero never ends.
+        raise UnreadablePicture("a folder, a device or a pipe")
+    if found.st_size > MOST_PICTURE_BYTES:
+        raise UnreadablePicture(f"larger than {MOST_PICTURE_BYTES // 2**20} MiB")
+    return path.read_bytes()
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import struct
 import zlib
@@ -10,14 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from PIL import Image
 from torch import Tensor
 
 from adadfq_core.errors import InputError
+from adadfq_core.server_options import check_readable
 from adadfq_core.zoo.data.pixels import Picture, Source
 
-_UNSIGNED_BYTE = 0x08
+_KIND = b"\x08"  # unsigned bytes
+_MOST_HEADER_BYTES = 4 + 4 * 255
 _IMAGES = re.compile(r"(.+)-images-idx3-ubyte(\.gz)?")
 
 
@@ -28,16 +32,19 @@ def read_idx(path: Path) -> np.ndarray:
         uint8 array with the shape that the file's header states.
 
     Raises:
-        InputError: the file is absent, not gzip, not IDX of unsigned bytes, or truncated.
+        InputError: the file is absent, too large for the memory, not gzip, not IDX of unsigned
+            bytes, or truncated.
     """
+    check_readable(path)
     try:
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = file.read(_MOST_HEADER_BYTES)
+            # No more than the header states and one: a small file may unpack to any size.
+            raw += file.read(_stated_bytes(raw, path) + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Cannot read {path} ({reason}); restore the original file.") from error
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UNSIGNED_BYTE:
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2:3] != _KIND:
         raise InputError(f"{path} is not an IDX file of unsigned bytes; restore the original file.")
     rank = raw[3]
     header = 4 + 4 * rank
@@ -51,6 +58,24 @@ def read_idx(path: Path) -> np.ndarray:
             "restore the original file."
         )
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _stated_bytes(start: bytes, path: Path) -> int:
+    """How many values follow the header that a file starts with, 0 where it is none.
+
+    Raises:
+        InputError: more than the free memory holds.
+    """
+    if len(start) < 4 or start[:3] != b"\0\0" + _KIND or len(start) < 4 + 4 * start[3]:
+        return 0
+    count = int(math.prod(struct.unpack(f">{start[3]}I", start[4 : 4 + 4 * start[3]])))
+    free = int(psutil.virtual_memory().available)
+    if count > free:
+        raise InputError(
+            f"The header of {path} states {count:,} values, and {free:,} bytes of memory are "
+            "free; restore the original file or use a smaller one."
+        )
+    return count
 
 
 def read_split(folder: Path, prefix: str) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from adadfq_core.errors import InputError
+from adadfq_core.server_options import check_readable
 from adadfq_core.zoo.data import folders, idx
 from adadfq_core.zoo.data.decoding import UnreadablePicture, decode
 from adadfq_core.zoo.data.labels import check_labels, network_labels
@@ -38,8 +39,9 @@ def open_data(spec: str, images: ImageFormat, limit: int | None = None) -> Label
         Pixels with labels in the network's order, and which pictures could not be read.
 
     Raises:
-        InputError: an unknown or damaged data set, no picture that can be read, labels that cannot
-            be the network's, a limit below 1, or more pictures than the free memory holds.
+        InputError: an unknown or damaged data set, one that this server does not read, no picture
+            that can be read, labels that cannot be the network's, a limit below 1, or more
+            pictures than the free memory holds.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit = {limit} is not allowed; it must be a whole number from 1 up.")
@@ -63,6 +65,7 @@ def open_data(spec: str, images: ImageFormat, limit: int | None = None) -> Label
 def _find(spec: str) -> Source:
     if spec in NAMED:
         return NAMED[spec]()
+    check_readable(spec)
     where = os.path.expanduser(spec)
     path = Path(where)
     if os.path.isdir(where):

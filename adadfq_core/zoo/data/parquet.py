@@ -20,6 +20,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.zoo.data.labels import in_order
 from adadfq_core.zoo.data.pixels import Picture, Source
 
+MOST_ROWS = 20_000_000
 _BATCH_ROWS = 64
 _BUFFER_BYTES = 1 << 20  # without a buffer pyarrow holds a row group's whole column
 
@@ -44,13 +45,15 @@ def open_file(path: Path) -> Source:
     sorted. Class names are the metadata's `classes` (comma separated) or Hugging Face's.
 
     Raises:
-        InputError: not a Parquet file, damaged, without such columns, or with a row without label.
+        InputError: not a Parquet file, damaged, with more than `MOST_ROWS` rows, without such
+            columns, or with a row without label.
     """
     with _reading(path):
         file = parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
         image = _find_column(path, schema, _PICTURES)
         label = _find_column(path, schema, _LABELS)
+        _check_size(path, file.metadata.num_rows)
         column = file.read(columns=[label]).column(0)  # by its place: names may occur twice
         if column.null_count:
             row = column.to_pylist().index(None)
@@ -63,6 +66,14 @@ def open_file(path: Path) -> Source:
                 yield _located(row, cell, path.parent)
 
     return Source(labels, classes, read)
+
+
+def _check_size(path: Path, rows: int) -> None:
+    """A file of a few kilobytes may state, and compress, any number of labels."""
+    if rows > MOST_ROWS:
+        raise InputError(
+            f"{path} has {rows:,} rows; at most {MOST_ROWS:,} can be read, so make a smaller file."
+        )
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

@@ -30,6 +30,7 @@ def h_prime_course(courses: Sequence[Course], warmup: int) -> go.Figure:
         layout(
             "iteration",
             "mean H' (1: agree)",
+            xaxis=_iterations(courses),
             yaxis={"range": [-0.03, 1.03]},
             shapes=[_learning_begins(warmup)],
         ),
@@ -38,13 +39,13 @@ def h_prime_course(courses: Sequence[Course], warmup: int) -> go.Figure:
 
 def accuracy_course(courses: Sequence[Course], top1_p: float, warmup: int) -> go.Figure:
     """Top-1 of Q in percent of up to three runs from the end of the warm-up on, and P's."""
-    last = max(iteration for course in courses for iteration, _ in course.points)
+    axis = _iterations(courses)
     lines = [
         _line(place, course, "%{y:.2f} %", markers=True) for place, course in enumerate(courses)
     ]
     p_line = {
         "type": "scatter",
-        "x": [0, last],
+        "x": axis["range"],
         "y": [top1_p, top1_p],
         "mode": "lines",
         "name": "P",
@@ -56,10 +57,16 @@ def accuracy_course(courses: Sequence[Course], top1_p: float, warmup: int) -> go
         layout(
             "iteration",
             "top-1 of Q (%)",
-            xaxis={"range": [0, last * 1.02]},
+            xaxis=axis,
             shapes=[_learning_begins(warmup)],
         ),
     )
+
+
+def _iterations(courses: Sequence[Course]) -> Part:
+    """From 0, with room for the last mark: one moment stands at one place in both charts."""
+    last = max(iteration for course in courses for iteration, _ in course.points)
+    return {"range": [0, last * 1.02]}
 
 
 def _learning_begins(warmup: int) -> Part:

@@ -61,9 +61,9 @@ def plane_figure(
             _line(place, adaptability, high, FAINT, "solid", 1),
             _line(place, p_lead, 0, BLACK, "solid", 4),
             _line(place, q_lead, 0, WHITE, "dash", 2.5),
-            _entry("P's border", P_COLOUR, "solid", 4),
-            _entry("Q's border", Q_COLOUR, "dash", 2.5),
-            _entry("margin's edge", P_COLOUR, "solid", 1),
+            _entry("P's border, black", "solid", 4),
+            _entry("Q's, white", "dash", 2.5),
+            _entry("margin", "solid", 1),
             _samples(samples[inside], "circle", "sample inside"),
             _samples(samples[~inside], "x", "outside"),
         ],
@@ -100,15 +100,18 @@ def _line(place: Part, values: np.ndarray, at: float, colour: str, dash: str, wi
     }
 
 
-def _entry(name: str, colour: str, dash: str, width: float) -> Part:
-    """An entry of the legend in a colour that shows on the page, where the line's own may not."""
+def _entry(name: str, dash: str, width: float) -> Part:
+    """An entry of the legend in a colour that shows on the page, where the line's own may not.
+
+    So the name has to say the line's own.
+    """
     return {
         "type": "scatter",
         "x": [None],
         "y": [None],
         "mode": "lines",
         "name": name,
-        "line": {"color": colour, "dash": dash, "width": width},
+        "line": {"color": P_COLOUR, "dash": dash, "width": width},
     }
 
 

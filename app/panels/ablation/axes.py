@@ -13,6 +13,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.presets import PRESETS, WHAT_IFS
 from adadfq_core.settings import LIVE_SETTINGS, RunSettings, bounds, field, metadata
 from app.glossary import glossary_link
+from app.markdown import plain
 
 ROWS = "ablation_axes"
 MOST_AXES = 8
@@ -164,7 +165,7 @@ def _row(row: int) -> Axis | None:
     try:
         axis = parse_axis(f"{name}={written}")
     except InputError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
     about = COMPOUND_AXES.get(name) or field(name).description or ""
     # Whatever has a symbol has an entry in the glossary.

@@ -11,15 +11,26 @@ import streamlit as st
 import yaml
 
 from adadfq_core.ablation import control, designs
-from adadfq_core.ablation.estimate import Cost, Pace, costs, estimate, in_words, known_pace
+from adadfq_core.ablation.estimate import (
+    Cost,
+    Pace,
+    costs,
+    estimate,
+    in_words,
+    known_pace,
+    known_runs,
+)
 from adadfq_core.ablation.plan import Design, Halving, Plan, Point
 from adadfq_core.ablation.probe import probe
+from adadfq_core.ablation.space import room_for, sweep_bytes
 from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import PRESETS
 from adadfq_core.settings import RunSettings, bounds, limits, make_settings
 from adadfq_core.settings_file import from_yaml
+from app import access
 from app.links import changes_from
+from app.markdown import plain
 from app.panels import controls
 from app.panels.ablation.axes import axes_panel
 from app.panels.ablation.state import RESULTS, SWEEP, VIEW, attempt
@@ -70,11 +81,11 @@ def new_sweep_panel(root: Path) -> None:
         try:
             going = _cost(root, plan, workers, threads, address)
         except (InputError, RunFailed) as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
 
         def start() -> None:
-            st.session_state[SWEEP] = control.start(
+            st.session_state[SWEEP] = access.start_sweep(
                 root, plan, name=name, workers=workers, threads=threads, ray_address=address
             )
             st.session_state[VIEW] = RESULTS
@@ -92,7 +103,7 @@ def new_sweep_panel(root: Path) -> None:
 
 def _base_settings() -> tuple[str, dict[str, Any]] | None:
     """What all runs have in common, a preset and changes to it; `None` while they are not right."""
-    st.markdown("##### Settings of all runs")
+    st.markdown("## Settings of all runs")
     st.session_state.setdefault(_PRESET, QUICK)
     left, right = st.columns([2, 3])
     with left:
@@ -124,7 +135,7 @@ def _base_settings() -> tuple[str, dict[str, Any]] | None:
         try:
             return preset, from_yaml(text) if text.strip() else {}
         except InputError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return None
 
 
@@ -158,14 +169,14 @@ def _load_file(preset: str) -> None:
     try:
         settings = make_settings(from_yaml(uploaded.getvalue()))
     except InputError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     st.session_state[_CHANGES] = as_lines(changes_from(settings, preset))
 
 
 def _places() -> Places | None:
     """The design and its points; `None` while what is written is not right."""
-    st.markdown("##### What is varied")
+    st.markdown("## What is varied")
     chosen: Design = st.segmented_control(
         "Design",
         list(DESIGNS),
@@ -201,7 +212,7 @@ def _places() -> Places | None:
         make = designs.random if chosen == "random" else designs.latin
         return chosen, names, make(axes, count, seed)
     except InputError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
 
 
@@ -250,7 +261,7 @@ def _repeats() -> tuple[int, Halving | None]:
 
 def _machines() -> tuple[int, int, str, str]:
     """Runs at once, threads of each, the cluster's address, and the sweep's name."""
-    st.markdown("##### Where it runs")
+    st.markdown("## Where it runs")
     default_workers, default_threads = control.default_workers()
     at_once, each, cluster = st.columns([1, 1, 2])
     workers: int = at_once.number_input(
@@ -302,9 +313,13 @@ def _costs(plan_json: str, threads: int) -> dict[Cost, RunSettings]:
 
 
 def _cost(root: Path, plan: Plan, workers: int, threads: int, address: str) -> int:
-    """Say how many runs the plan has, which are refused, and how long it takes; returns the runs.
+    """Say how many runs the plan has, which are refused, and how long and how much disk they take;
+    returns the runs.
 
     Where a time is not known it can be measured.
+
+    Raises:
+        RunFailed: the disk has less room than they take.
     """
     wanted = _costs(plan.model_dump_json(), threads)
     measured: dict[tuple[int, Cost], Pace] = st.session_state.setdefault(_PACES, {})
@@ -325,10 +340,15 @@ def _cost(root: Path, plan: Plan, workers: int, threads: int, address: str) -> i
         left.metric("Runs", found.runs)
         right.metric("Time", "–" if found.seconds is None else in_words(found.seconds))
         st.caption(found.sentence)
+        runs = known_runs(plan, threads, paces)
+        if runs:
+            st.caption(room_for(sweep_bytes(runs, workers), root))
         if address:
-            st.caption(f"On {address} as long only if {workers} go at once on cores like these.")
+            st.caption(
+                f"On {plain(address)} as long only if {workers} go at once on cores like these."
+            )
         for reason in shown_reasons(_refused(plan.model_dump_json())):
-            st.caption(f":material/block: {reason}")
+            st.caption(f":material/block: {plain(reason)}")
     return found.runs
 
 

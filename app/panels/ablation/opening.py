@@ -86,7 +86,7 @@ def opening_panel(sweep: Sweep) -> None:
         return
     top1 = dict(zip(sweep.frame["cell"], sweep.frame[TOP1], strict=True))
     with st.container(border=True, key="sweep-chosen"):
-        st.markdown("##### Chosen")
+        st.markdown("## Chosen")
         st.text(place_text(cells[0].point))
         cell = cells[0]
         if len(cells) > 1:

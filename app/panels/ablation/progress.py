@@ -18,6 +18,8 @@ from adadfq_core.ablation.plan import Point
 from adadfq_core.ablation.states import SETTLED, CellInfo, CellStatus, SweepInfo, SweepStatus
 from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
+from app import access
+from app.markdown import plain
 from app.pace import BESIDE_TRAINING, EAGER, LIVELY
 from app.panels.ablation.state import Sweep, attempt, lately_pressed, signature, write_address
 
@@ -165,7 +167,7 @@ def progress_panel(root: Path, sweep: Sweep) -> None:
             st.html(strip_html(info, cells, left))
             at = running_text(root, cells) if running else ""
         except (InputError, RunFailed) as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
         if at:
             st.text(at)
@@ -185,14 +187,14 @@ def progress_panel(root: Path, sweep: Sweep) -> None:
 def _tell_reason(info: SweepInfo) -> None:
     if info.status is SweepStatus.RUNNING:
         if info.reason:
-            st.caption(info.reason)
+            st.caption(plain(info.reason))
     elif info.status in (SweepStatus.FAILED, SweepStatus.LOST):
         st.error(
             f"{info.reason} Resume goes on with the runs that are missing.",
             icon=":material/error:",
         )
     elif info.reason:
-        st.warning(info.reason, icon=":material/warning:")
+        st.warning(plain(info.reason), icon=":material/warning:")
 
 
 def _failed_cells(sweep: Sweep) -> None:
@@ -236,7 +238,7 @@ def chooser_row(root: Path, known: Sequence[SweepInfo], key: str) -> str:
             "Stop",
             icon=":material/stop:",
             width="stretch",
-            on_click=lambda: attempt(lambda: control.stop(root, sweep_id)),
+            on_click=lambda: attempt(lambda: access.stop_sweep(root, sweep_id)),
             help="Its runs stop after their iteration, each with a checkpoint; Resume goes on.",
         )
     else:
@@ -245,7 +247,7 @@ def chooser_row(root: Path, known: Sequence[SweepInfo], key: str) -> str:
             icon=":material/play_arrow:",
             width="stretch",
             disabled=not any(cell.missing for cell in control.cells(root, sweep_id)),
-            on_click=lambda: attempt(lambda: control.resume(root, sweep_id)),
+            on_click=lambda: attempt(lambda: access.resume_sweep(root, sweep_id)),
             help="Go on with the runs that are missing, and try those again that failed.",
         )
     return sweep_id

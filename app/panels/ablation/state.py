@@ -17,6 +17,7 @@ from adadfq_core.ablation import control
 from adadfq_core.ablation.results import results_frame
 from adadfq_core.ablation.states import CellInfo, SweepInfo
 from adadfq_core.errors import InputError, RunFailed
+from app.markdown import plain
 from app.pace import EAGER_FOR
 
 SWEEP = "sweep_id"
@@ -122,7 +123,7 @@ def lately_pressed() -> bool:
 def tell_failure() -> None:
     """Say once why the button that was pressed last did nothing."""
     if _ERROR in st.session_state:
-        st.error(st.session_state.pop(_ERROR), icon=":material/error:")
+        st.error(plain(st.session_state.pop(_ERROR)), icon=":material/error:")
 
 
 def choose_runs(sweep_id: str, run_ids: Sequence[str]) -> None:

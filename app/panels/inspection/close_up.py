@@ -14,6 +14,7 @@ from adadfq_core.inspection.requests import CloseUpRequest
 from adadfq_core.inspection.samples import settings_at
 from app.charts.close_up import distributions_figure, top_figure
 from app.components.live_chart import live_chart
+from app.markdown import plain
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected, SampleKey
 from app.panels.pictures import enlarged, grid, picture
@@ -41,7 +42,7 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
     arrays = runs.arrays(held.root, record)
     label = int(arrays["labels"][place])
     name = held.classes[label]
-    st.markdown(f"##### {name}, iteration {iteration}, image {place + 1}")
+    st.markdown(f"## {plain(name)}, iteration {iteration}, image {place + 1}")
     image, numbers = st.columns([2, 3])
     image.html(enlarged(arrays["pixels"][place], f"generated {name}"))
     settings = settings_at(held.samples, held.info.settings, iteration)
@@ -54,7 +55,7 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
             settings,
         )
     except InputError as error:
-        st.warning(str(error))
+        st.warning(plain(str(error)))
         return
     numbers.dataframe(facts(sample), hide_index=True, width="stretch")
     revision = f"{held.info.run_id}-{iteration}-{place}"
@@ -84,9 +85,9 @@ def close_up_panel(held: Inspected, key: SampleKey) -> None:
 
 def _networks_view(reply: CloseUpReply, held: Inspected) -> None:
     for notice in reply.notices:
-        st.caption(notice)
+        st.caption(plain(notice))
     if reply.nearest is not None and reply.pixels is not None:
-        st.markdown("###### Nearest real images, by P's features")
+        st.markdown("### Nearest real images, by P's features")
         tiles = [
             f"<figure>{picture(pixels, f'real {held.classes[label]}')}"
             f"<figcaption>{held.classes[label]}<br>distance {distance:.2f}</figcaption></figure>"
@@ -96,7 +97,7 @@ def _networks_view(reply: CloseUpReply, held: Inspected) -> None:
         ]
         st.html(grid(tiles))
     if reply.clipping:
-        st.markdown(f"###### What Q clips of it, Q of iteration {reply.checkpoint}")
+        st.markdown(f"### What Q clips of it, Q of iteration {reply.checkpoint}")
         st.dataframe(clipping_table(reply.clipping), hide_index=True, width="stretch")
         st.caption(
             "From the stored picture, which is rounded to 8 bits and cut off at black and white; "
@@ -127,4 +128,4 @@ def sample_beside(held: Inspected, key: SampleKey | None) -> None:
     try:
         close_up_panel(held, key)
     except (InputError, RunFailed) as error:
-        st.warning(str(error))
+        st.warning(plain(str(error)))

@@ -14,6 +14,7 @@ from adadfq_core.inspection.requests import FidelityRequest, LayersRequest, Samp
 from app.charts.layers import mismatch_figure, ranges_figure
 from app.components.live_chart import live_chart
 from app.glossary import glossary_link
+from app.markdown import plain
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected, chosen_network
 
@@ -82,7 +83,7 @@ def classes_table(found: Fidelity, classes: Sequence[str]) -> pd.DataFrame:
 
 def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
     found = reply.fidelity
-    st.markdown(f"##### {found.synthetic:,} samples against {found.real:,} real images")
+    st.markdown(f"## {found.synthetic:,} samples against {found.real:,} real images")
     left, right = st.columns([4, 5])
     left.dataframe(summary_table(found), hide_index=True, width="stretch")
     right.dataframe(
@@ -101,7 +102,7 @@ def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
 
 def _layers_view(reply: LayersReply, run_id: str) -> None:
     for notice in reply.notices:
-        st.caption(notice)
+        st.caption(plain(notice))
     left, right = st.columns(2)
     if reply.synthetic is not None:
         with left:

@@ -16,6 +16,7 @@ from adadfq_core.settings import limits
 from app.charts.sample_map import COLOURINGS, RealPoints, sample_map_figure
 from app.components.live_chart import LiveChartResult, live_chart
 from app.glossary import glossary_link
+from app.markdown import plain
 from app.panels.inspection.service import when_answered
 from app.panels.inspection.state import Inspected, choose, chosen_network, keys
 
@@ -137,7 +138,7 @@ def _map_view(reply: MapReply, held: Inspected, rows: pd.DataFrame) -> None:
         lasso=flat,
     )
     for notice in reply.notices:
-        st.caption(notice)
+        st.caption(plain(notice))
     st.caption(
         f"{len(shown):,} samples of the filters among {len(reply.real_labels):,} real images. "
         + ("Draw round samples to see only them in the gallery. " if flat else "")

@@ -13,6 +13,7 @@ from adadfq_core.inspection.replies import Reply
 from adadfq_core.inspection.requests import Request
 from adadfq_core.inspection.service import InspectionService
 from adadfq_core.inspection.states import Answered, NotAsked, Refused, State, Waiting, Working
+from app.markdown import plain
 
 POLL_SECONDS = 0.4
 
@@ -69,7 +70,7 @@ def when_answered(
 
 def _settled(state: State, kind: type[AnyReply], draw: Callable[[AnyReply], None]) -> None:
     if isinstance(state, Refused):
-        st.warning(state.sentence)
+        st.warning(plain(state.sentence))
     elif isinstance(state, Answered):
         assert isinstance(state.reply, kind)
         draw(state.reply)

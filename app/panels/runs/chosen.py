@@ -14,6 +14,8 @@ from adadfq_core import runs
 from adadfq_core.runs import RunInfo
 from adadfq_core.runs.archive_format import SUFFIX
 from adadfq_core.runs.labels import MOST_NOTE_CHARACTERS, MOST_TAGS
+from app import access
+from app.markdown import plain
 from app.navigation import TAKEN_RUN, open_game, open_take_away
 from app.panels.inspection.state import open_inspection
 from app.panels.runs.outlets import outlets_panel
@@ -38,7 +40,9 @@ def chosen_panel(root: Path, chosen: Sequence[RunInfo], known_tags: Sequence[str
 
 def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
     alone = len(chosen) == 1
+    unended = not all(info.ended for info in chosen)
     active = any(info.active for info in chosen)
+    refusal = next(filter(None, map(access.why_not, chosen)), "")
     run_id = chosen[0].run_id
     with st.container(horizontal=True, vertical_alignment="center", key="runs_actions"):
         st.markdown(f"**{run_id}**" if alone else f"**{len(chosen)} runs chosen**")
@@ -54,7 +58,7 @@ def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
             file_name=f"{run_id}{SUFFIX}",
             mime="application/zip",
             icon=":material/download:",
-            disabled=not alone or active,
+            disabled=not alone or unended,
             on_click="ignore",
             help="The run with its log, images and checkpoints as one file, which Import takes "
             "here or elsewhere. Made when it is pressed, once the run has ended.",
@@ -64,8 +68,10 @@ def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
         if st.button(
             "Delete …",
             icon=":material/delete:",
-            disabled=active,
-            help="A run that goes on has to be stopped first." if active else "Asks first.",
+            disabled=active or bool(refusal),
+            help="A run that goes on has to be stopped first."
+            if active
+            else plain(refusal) or "Asks first.",
         ):
             _confirm_deletion(root, chosen)
 
@@ -99,7 +105,7 @@ def _confirm_deletion(root: Path, chosen: Sequence[RunInfo]) -> None:
 
 
 def _delete(root: Path, run_ids: Sequence[str]) -> str:
-    freed = runs.delete_runs(root, run_ids)
+    freed = access.delete_runs(root, run_ids)
     for name in _LOOKED_AT:
         if st.session_state.get(name) in run_ids:
             del st.session_state[name]
@@ -126,7 +132,7 @@ def _labels(root: Path, info: RunInfo, known_tags: Sequence[str]) -> None:
 
 
 def _save_labels(root: Path, run_id: str, tags: Sequence[str], note: str) -> str:
-    runs.set_labels(root, run_id, tags, note)
+    access.set_labels(root, run_id, tags, note)
     return f"Tags and note of {run_id} are saved."
 
 
@@ -136,7 +142,7 @@ def _comparison(root: Path, chosen: Sequence[RunInfo]) -> None:
     if table.empty:
         st.caption("The settings of these runs are the same.")
         return
-    st.markdown("##### What differs in their settings")
+    st.markdown("## What differs in their settings")
     st.dataframe(table, hide_index=True, key="runs_comparison")
     st.caption("As in force at the end of each run, with what was changed while it went.")
 

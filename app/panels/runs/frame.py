@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
-from adadfq_core.runs import RunInfo, facts
+from adadfq_core.runs import RunInfo, facts, state
 from adadfq_core.runs.overview import SweepName
 from adadfq_core.runs.summary import Summary
 
@@ -54,13 +54,14 @@ def runs_frame(
     """A row for each of `infos`, of which there is at least one, in their order.
 
     Columns are those of `runs.facts`, but for `created` as a time of `zone` and `recovered` in
-    percent, and `sweep_id`; accuracies that were not measured are NaN.
+    percent, and `sweep_id` and `state`, which is for people; accuracies that were not measured
+    are NaN.
     """
     rows = []
     for info in infos:
         sweep = sweeps.get(info.run_id, SweepName("", ""))
         row = facts(info, reached[info.run_id], sweep.name or sweep.sweep_id)
-        rows.append({**row, "sweep_id": sweep.sweep_id})
+        rows.append({**row, "state": state(info), "sweep_id": sweep.sweep_id})
     frame = pd.DataFrame(rows)
     frame["created"] = local_times(frame["created"], zone)
     for name in _MEASURED:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import streamlit as st
 
 from adadfq_core import runs
+from app import access
 from app.panels.runs.told import attempt
 
 MOST_MEGABYTES = 500
@@ -36,7 +37,7 @@ def import_panel(root: Path) -> None:
 
 def _import(root: Path, uploaded: BinaryIO) -> str:
     known = {info.run_id for info in runs.list_runs(root)}
-    run_id = runs.import_run(root, uploaded)
+    run_id = access.import_run(root, uploaded)
     if run_id in known:
         return f"That run is here already, as {run_id}."
     return f"The run was imported as {run_id}."

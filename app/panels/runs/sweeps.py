@@ -14,6 +14,7 @@ from adadfq_core import runs
 from adadfq_core.ablation import control
 from adadfq_core.ablation.names import plain_symbol
 from adadfq_core.ablation.states import SETTLED, SweepInfo, SweepStatus
+from app import access
 from app.panels.ablation.state import RESULTS, SWEEP, VIEW
 from app.panels.runs.frame import local_times, reader_zone
 from app.panels.runs.told import attempt
@@ -131,7 +132,7 @@ def _confirm_deletion(root: Path, chosen: SweepInfo) -> None:
 
 
 def _delete(root: Path, chosen: SweepInfo, with_runs: bool) -> str:
-    freed = control.delete(root, chosen.sweep_id, with_runs=with_runs)
+    freed = access.delete_sweep(root, chosen.sweep_id, with_runs=with_runs)
     if st.session_state.get(SWEEP) == chosen.sweep_id:
         del st.session_state[SWEEP]
     return f"The sweep {chosen.name or chosen.sweep_id} is deleted, {freed / 1e6:.1f} MB freed."

@@ -22,7 +22,7 @@ COLUMNS = {
     "created": st.column_config.DatetimeColumn(
         "created", format="YYYY-MM-DD HH:mm", help="In your time zone."
     ),
-    "status": _TEXT("status"),
+    "state": _TEXT("status", help="Of one that waits, with its place in the queue."),
     "preset": _TEXT("preset"),
     "network": _TEXT("network"),
     "bits": _TEXT("bits", help="Of weights and activations."),
@@ -42,6 +42,7 @@ COLUMNS = {
     "sweep": _TEXT("sweep"),
     "tags": st.column_config.ListColumn("tags", width="medium"),
     "note": _TEXT("note", width="medium"),
+    "owner": _TEXT("owner", help="Who started or imported it."),
 }
 
 
@@ -109,8 +110,9 @@ def table_panel(frame: pd.DataFrame, wanted: RunFilter) -> list[str]:
     st.caption(f"{some} {'run' if len(frame) == 1 else 'runs'}")
     # Rows are chosen by their places, so that other rows need another table.
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    columns = [name for name in COLUMNS if name != "owner" or frame["owner"].any()]
     state = st.dataframe(
-        shown[list(COLUMNS)],
+        shown[columns],
         key=f"runs_table_{digest}",
         hide_index=True,
         height="content" if len(ids) <= _MOST_ROWS_HIGH else _MOST_PIXELS_HIGH,

@@ -46,10 +46,10 @@ def checks_panel(found: Preparation, revision: str) -> None:
 def _integers(found: Preparation) -> None:
     if found.integer is None:
         if found.no_integer:
-            st.markdown("##### With integers alone")
+            st.markdown("## With integers alone")
             st.caption(f"This was not checked: {plain(found.no_integer)}")
         return
-    st.markdown("##### With integers alone")
+    st.markdown("## With integers alone")
     st.markdown(plain(integer_text(found.integer)))
     with st.expander("Activation by activation"):
         table = pd.DataFrame(site_rows(found.integer), columns=SITE_HEADS)

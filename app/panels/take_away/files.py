@@ -115,7 +115,7 @@ def _onnx_variants(found: Preparation) -> None:
     files = [file for file in found.files if file.format == Format.ONNX]
     if len(files) < len(_ONNX_FOR):
         return
-    st.markdown("##### Which ONNX file?")
+    st.markdown("## Which ONNX file?")
     for column, file in zip(st.columns(2, border=True), files, strict=True):
         with column:
             st.markdown(f"**{kind_of(file)}**  \n{_ONNX_FOR[file.variant]}")

@@ -12,6 +12,7 @@ from adadfq_core.export.formats import Format
 from adadfq_core.export.preparation import Preparation
 from adadfq_core.export.torch_file import read_description
 from app.export.usage import eval_command, onnx_code, program_code, torch_code
+from app.markdown import plain
 
 _INSTALL = {
     "ONNX": "`pip install onnxruntime numpy`: nothing of this project is needed. Both "
@@ -28,11 +29,11 @@ def usage_panel(found: Preparation, folder: Path) -> None:
     packed = found.file(Format.PACKED)
     if packed is None:
         return
-    st.markdown("##### How to use the files")
+    st.markdown("## How to use the files")
     try:
         description = read_description(folder / packed.name)
     except InputError as error:
-        st.caption(str(error))
+        st.caption(plain(str(error)))
         return
     codes = _codes(found, packed.name, description)
     for tab, (name, (code, language)) in zip(st.tabs(list(codes)), codes.items(), strict=True):

@@ -32,7 +32,7 @@ export default class LiveChart {
   constructor(parentElement, { plotly }) {
     this.plotlyUrl = plotly;
     this.frame = makeElement("div", "live-chart-frame");
-    this.heading = makeElement("h5", "live-chart-title");
+    this.heading = makeElement("h2", "live-chart-title");
     this.node = makeElement("div", "live-chart");
     this.frame.append(this.heading, this.node);
     parentElement.append(this.frame);
