@@ -18,7 +18,8 @@ class Preset:
     values: dict[str, Any]
 
 
-# What was tried for the interactive preset: 3w3a, seed 0, top-1 of the averaged Q on the first
+# What was tried for the interactive preset, before each of G's weights moved by its own gradient
+# (see CHANGELOG), so the shares may be others now: 3w3a, seed 0, top-1 of the averaged Q on the first
 # 4,000 of the bundled test images (so the choice has seen them), as the share of the gap between
 # calibrated Q and P (94.88 %) that the last evaluation had regained. One seed; between evaluations
 # of one run the share moves by about 0.05, and between seeds the whole run (all 10,000 images)

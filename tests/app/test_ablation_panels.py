@@ -311,6 +311,8 @@ def test_settings_are_taken_over_from_the_play_page_and_kept_over_pages(root: Pa
 
 
 def test_a_start_that_fails_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As many as the machine has cores are offered, and one would be allowed.
+    monkeypatch.setattr(control, "cores", lambda: 2)
     page = open_page()
     monkeypatch.setattr(control, "MOST_WORKERS", 1)
     start_of(page).click().run()
