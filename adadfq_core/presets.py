@@ -19,11 +19,11 @@ class Preset:
 
 
 # What was tried for the interactive preset, before each of G's weights moved by its own gradient
-# (see CHANGELOG), so the shares may be others now: 3w3a, seed 0, top-1 of the averaged Q on the first
-# 4,000 of the bundled test images (so the choice has seen them), as the share of the gap between
-# calibrated Q and P (94.88 %) that the last evaluation had regained. One seed; between evaluations
-# of one run the share moves by about 0.05, and between seeds the whole run (all 10,000 images)
-# regained 0.71 with seed 0 and 0.59 with seed 1.
+# (see CHANGELOG), so the shares may be others now: 3w3a, seed 0, top-1 of the averaged Q on the
+# first 4,000 of the bundled test images (so the choice has seen them), as the share of the gap
+# between calibrated Q and P (94.88 %) that the last evaluation had regained. One seed; between
+# evaluations of one run the share moves by about 0.05, and between seeds the whole run (all 10,000
+# images) regained 0.71 with seed 0 and 0.59 with seed 1.
 #
 #   the paper's G, beta 1, gamma 1, T 20, lr_q 1e-4 / 3e-4              0.43 / 0.47
 #     lr_q 1e-3 (ten times the paper's)                                  collapse
