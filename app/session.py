@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 # Keys of widgets; none of a button or an upload, which cannot be set.
 _PREFIXES = (
@@ -17,6 +18,17 @@ _PREFIXES = (
     "learn_",
 )
 _KEYS = ("preset", "panels", "terms_weighted", "inspect_section", "ablation_view", "lesson")
+
+
+def reads_address(chosen: str) -> bool:
+    """Whether the page is to do as its address says: at a session's first run, and on going back.
+
+    Args:
+        chosen: what the session knows from its first run on.
+    """
+    context = get_script_run_ctx()
+    back = context is not None and context.is_history_navigation
+    return back or chosen not in st.session_state
 
 
 def keep_over_pages() -> None:

@@ -125,8 +125,10 @@ def _complaints(texts: Any) -> int:
 
 @contextlib.contextmanager
 def _session(browser: Browser) -> Iterator[Page]:
+    from browser_support import TOUR_SEEN
+
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.add_init_script('localStorage.setItem("adadfq-tour", "seen")')
+    context.add_init_script(TOUR_SEEN)
     context.set_default_timeout(PATIENCE_S * 1000)
     try:
         yield context.new_page()
@@ -174,19 +176,15 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="All numbers, on stdout.")] = False,
 ) -> None:
     """Measure the pages of many sessions at once, and count what goes wrong."""
-    from browser_support import LONG, SWITCHES, end_runs, find_browser, serve, start_run, wait_until
+    from browser_support import LONG, SWITCHES, end_runs, serve, start_run, wait_until
+    from page_support import chromium_or_exit
     from playwright.sync_api import sync_playwright
 
     from adadfq_core import runs
 
     if quick:
         watchers, starters = 6, 3
-    binary = find_browser()
-    if binary is None:
-        typer.echo(
-            "Error: No Chromium was found; install it or name one with ADADFQ_CHROMIUM.", err=True
-        )
-        raise typer.Exit(2)
+    binary = chromium_or_exit()
     with tempfile.TemporaryDirectory() as home:
         os.environ["ADADFQ_HOME"] = home
         root = Path(home) / "runs"

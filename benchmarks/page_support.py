@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import typer
 from browser_support import ROOT, SWITCHES, find_browser, serve, wait_until
 from playwright.sync_api import Browser, CDPSession, Error, Page, ViewportSize, sync_playwright
 
@@ -236,6 +237,22 @@ def _wait_for_both_players(root: Path, run_id: str) -> None:
         ) from None
 
 
+def _chromium() -> str:
+    binary = find_browser()
+    if binary is None:
+        raise InputError("No Chromium was found; install it or name one with ADADFQ_CHROMIUM.")
+    return binary
+
+
+def chromium_or_exit() -> str:
+    """The installed Chromium; without one the program ends with exit code 2 and says so."""
+    try:
+        return _chromium()
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
 @contextlib.contextmanager
 def staged(home: Path, epochs: int) -> Iterator[Stage]:
     """A run of `epochs` that is past its start, a server and a browser; all ended at the end.
@@ -246,9 +263,7 @@ def staged(home: Path, epochs: int) -> Iterator[Stage]:
         InputError: there is no Chromium.
         RunFailed: the run did not come as far.
     """
-    binary = find_browser()
-    if binary is None:
-        raise InputError("No Chromium was found; install it or name one with ADADFQ_CHROMIUM.")
+    binary = _chromium()
     os.environ["ADADFQ_HOME"] = str(home)
     root = home / "runs"
     with contextlib.ExitStack() as stack:

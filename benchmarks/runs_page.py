@@ -214,17 +214,13 @@ def main(
 ) -> None:
     """Measure how soon the Runs page shows all runs of a large store."""
     import streamlit
-    from browser_support import SWITCHES, find_browser, serve
+    from browser_support import SWITCHES, serve
+    from page_support import chromium_or_exit
     from playwright.sync_api import sync_playwright
     from rich.console import Console
     from rich.table import Table
 
-    binary = find_browser()
-    if binary is None:
-        typer.echo(
-            "Error: No Chromium was found; install it or name one with ADADFQ_CHROMIUM.", err=True
-        )
-        raise typer.Exit(2)
+    binary = chromium_or_exit()
     with tempfile.TemporaryDirectory() as home:
         typer.echo(f"making {number:,} runs", err=True)
         make_store(Path(home) / "runs", number)

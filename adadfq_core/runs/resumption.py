@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from typing import Any, NamedTuple
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import sha256
 from adadfq_core.runs.database import session
 from adadfq_core.runs.records import Record, RecordKind, encode, settings_in_force
 from adadfq_core.runs.store import RunStore
@@ -106,7 +106,7 @@ def _fault(store: RunStore, checkpoint: Record) -> str | None:
         return "its checkpoint names no file"
     path = store.path(checkpoint)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path)
     except FileNotFoundError:
         return f"its checkpoint '{path}' is missing"
     except OSError as error:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from adadfq_core.errors import RunFailed
-from adadfq_core.files import replace_atomically
+from adadfq_core.files import replace_atomically, sha256
 
 
 def save(state: dict[str, Any], path: Path) -> str:
@@ -21,7 +20,7 @@ def save(state: dict[str, Any], path: Path) -> str:
     try:
         with replace_atomically(path) as temporary:
             torch.save(state, temporary)
-            return hashlib.sha256(temporary.read_bytes()).hexdigest()
+            return sha256(temporary)
     except (OSError, RuntimeError) as error:
         raise RunFailed(
             f"Cannot write the checkpoint {path} ({error}); free space or check the folder."
@@ -35,7 +34,7 @@ def load(path: Path, digest: str) -> dict[str, Any]:
         RunFailed: missing, altered or unreadable.
     """
     try:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if sha256(path) != digest:
             raise RunFailed(f"The checkpoint {path} is damaged (its checksum does not match).")
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except RunFailed:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from adadfq_core.errors import InputError
-from adadfq_core.files import replace_atomically
+from adadfq_core.files import replace_atomically, sha256
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CHECKSUMS = "SHA256SUMS"
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def recorded_checksums(assets: Path = ASSETS) -> dict[str, str]:

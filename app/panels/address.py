@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError
@@ -14,6 +13,7 @@ from app.links import ViewState, changes_from, from_query, to_query
 from app.panels import controls
 from app.panels.history import moment_of, show_moment
 from app.panels.transport import NO_RUN
+from app.session import reads_address
 
 
 def history_key(run_id: str) -> str:
@@ -23,9 +23,7 @@ def history_key(run_id: str) -> str:
 
 def restore_from_address(root: Path) -> None:
     """At a session's first run, and when the reader goes back, do as the address says."""
-    context = get_script_run_ctx()
-    back = context is not None and context.is_history_navigation
-    if "preset" in st.session_state and not back:
+    if not reads_address("preset"):
         return
     view = from_query(st.query_params.to_dict())
     problems = list(view.problems)

@@ -7,13 +7,13 @@ from types import ModuleType
 from urllib.parse import urlencode
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from adadfq_core.errors import InputError, RunFailed
 from app.lessons.class_link import LESSON, asked_lesson, from_query, to_query
 from app.lessons.question import done
 from app.lessons.texts import text
 from app.markdown import plain
+from app.session import reads_address
 
 # In their order; a module is imported when its lesson is looked at, as some need PyTorch.
 MODULES = (
@@ -36,9 +36,7 @@ def module_of(number: int) -> ModuleType:
 
 def restore_from_address() -> None:
     """At a session's first run, and when the reader goes back, do as the address says."""
-    context = get_script_run_ctx()
-    back = context is not None and context.is_history_navigation
-    if CHOSEN in st.session_state and not back:
+    if not reads_address(CHOSEN):
         return
     params = st.query_params.to_dict()
     number, problems = asked_lesson(params, len(MODULES))

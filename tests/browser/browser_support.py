@@ -29,6 +29,8 @@ SWITCHES = [
     "--no-first-run",
 ]
 ARTIFACTS = ROOT / "test-artifacts"
+# Before any script of the page: the tour of a first visit then stays away.
+TOUR_SEEN = 'localStorage.setItem("adadfq-tour", "seen")'
 # For what a page does once a loaded machine comes to it, in seconds.
 LONG = 120
 
@@ -147,7 +149,7 @@ def opened(
         viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
     )
     if not first_visit:
-        context.add_init_script('localStorage.setItem("adadfq-tour", "seen")')
+        context.add_init_script(TOUR_SEEN)
     page = context.new_page()
     page.set_default_timeout(LONG * 1000)
     errors: list[str] = []
