@@ -353,7 +353,7 @@ def test_without_lasso_the_mode_bar_offers_none(page: Any) -> None:
 
 def test_the_heading_is_text_with_subscripts_within_the_height(page: Any) -> None:
     open_page(page, "selection")
-    heading = page.get_by_role("heading", name="Cloud of x1 & <b>x</b>, run 1", level=5)
+    heading = page.get_by_role("heading", name="Cloud of x1 & <b>x</b>, run 1", level=2)
     assert heading.evaluate("(node) => [...node.children].map((c) => c.outerHTML)") == [
         "<sub>1</sub>"
     ]

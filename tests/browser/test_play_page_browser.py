@@ -91,7 +91,7 @@ def test_start_watch_and_move_a_slider(browser: Any, home: Path) -> None:
         start = page.get_by_role("button", name="Start", exact=True)
         start.wait_for()
         page.get_by_text("Press Start and watch them play").wait_for()
-        assert page.locator(".welcome h3").count() == 3
+        assert page.locator(".welcome h2").count() == 3
         keep_picture(page, "play-empty")
         start.click()
         page.locator(".waiting").wait_for()

@@ -79,6 +79,14 @@ def test_a_newcomer_is_led_round_once(browser: Any, app: App, finished: str) -> 
                 all_texts()["tour"][name] for name in ("skip", "next")
             }
         page.locator(".next").focus()
+
+        def quiet() -> bool:
+            # Charts tell the server late what they have drawn where the machine is busy.
+            told = len(sent)
+            page.wait_for_timeout(1000)
+            return len(sent) == told
+
+        wait_until(quiet, seconds=LONG)
         before = len(sent)
         walk(page, "light")
         assert len(sent) == before
