@@ -48,10 +48,10 @@ def answered(page: Any, words: str) -> None:
 def test_a_click_in_the_gallery_shows_the_sample_up_close(
     browser: Any, app: App, finished: str
 ) -> None:
-    with opened(browser, f"{app.url}/inspect") as page:
+    with opened(browser, f"{app.url}/inspect?run={finished}") as page:
         open_inspection(page)
         tiles = page.locator(".tile")
-        assert tiles.count() == SHEETS * BATCH
+        wait_until(lambda: tiles.count() == SHEETS * BATCH, seconds=LONG)
         name = tiles.nth(3).get_attribute("aria-label").split(",")[0]
         tiles.nth(3).click()
         answered(page, f"{name}, iteration 40, image 4")
@@ -91,7 +91,7 @@ def test_a_sample_of_the_margin_picture_opens_on_this_page(
 
 
 def test_a_lasso_on_the_map_limits_the_gallery(browser: Any, app: App, finished: str) -> None:
-    with opened(browser, f"{app.url}/inspect") as page:
+    with opened(browser, f"{app.url}/inspect?run={finished}") as page:
         open_inspection(page, "Map")
         page.get_by_role("radio", name="PCA (at once)").click()
         samples = SHEETS * BATCH
@@ -122,7 +122,7 @@ def test_a_lasso_on_the_map_limits_the_gallery(browser: Any, app: App, finished:
 def test_the_latent_walk_follows_both_ends_and_the_slider(
     browser: Any, app: App, finished: str
 ) -> None:
-    with opened(browser, f"{app.url}/inspect") as page:
+    with opened(browser, f"{app.url}/inspect?run={finished}") as page:
         open_inspection(page, "Latent walk")
         answered(page, "The generator of iteration 40")
         way = page.evaluate(IMAGES)
@@ -146,7 +146,7 @@ def test_the_latent_walk_follows_both_ends_and_the_slider(
 def test_every_section_fits_and_says_what_it_shows(
     browser: Any, app: App, finished: str, width: int, scheme: str
 ) -> None:
-    with opened(browser, f"{app.url}/inspect", width=width, scheme=scheme) as page:
+    with opened(browser, f"{app.url}/inspect?run={finished}", width=width, scheme=scheme) as page:
         open_inspection(page, "Classes")
         answered(page, "a chance draw, not the best one")
         assert page.locator(".class-grid img").count() > 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser_support import LONG, App, keep_picture, opened, wait_until
+from browser_support import LONG, App, end_runs, keep_picture, opened, wait_until
 
 from app.lessons.texts import all_texts
 from app.panels.tour import PLACES
@@ -59,6 +59,7 @@ def walk(page: Any, name: str) -> None:
 
 
 def test_a_newcomer_is_led_round_once(browser: Any, app: App, finished: str) -> None:
+    end_runs(app.root)  # a run that goes on would talk to the server too
     with opened(browser, app.url, height=900, first_visit=True) as page:
         sent: list[object] = []
         page.on(

@@ -13,14 +13,18 @@ from adadfq_core.training.loop import train
 from adadfq_core.training.trainer import HalfMove, Trainer
 
 Build = Callable[..., Trainer]
-# Long beside an iteration of the tiny networks.
-SLOW_SECONDS = 0.5
+SLOW_SECONDS = 500.0
 
 
 class Played:
     """An observer that keeps what it is told; `halves` are the iterations it wants by halves."""
 
-    def __init__(self, trainer: Trainer, halves: set[int] | None = None, wait: float = 0) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        halves: set[int] | None = None,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
         self.milliseconds: dict[int, float] = {}
         self.values: dict[int, dict[str, float]] = {}
         self.seen: dict[int, float] = {}
@@ -37,7 +41,7 @@ class Played:
 
     def half_played(self, move: HalfMove) -> None:
         self.moves.append((self._trainer.iteration, move.player))
-        time.sleep(self._wait)
+        self._wait()
 
     def played(self, outcome: Outcome, milliseconds: float, value: Mapping[str, Tensor]) -> None:
         iteration = self._trainer.iteration
@@ -107,15 +111,23 @@ def test_an_iteration_by_halves_is_measured_too(tiny_trainer: Build) -> None:
 def test_the_time_is_that_of_the_moves_alone(
     tiny_trainer: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look_at = trainer_module.look_at
+    look_at, clock = trainer_module.look_at, [0.0]
+
+    def ticking() -> float:
+        clock[0] += 1
+        return clock[0]
+
+    def wait() -> None:
+        clock[0] += SLOW_SECONDS
 
     def slow_look(*args: object) -> object:
-        time.sleep(SLOW_SECONDS)
+        wait()
         return look_at(*args)
 
+    monkeypatch.setattr(time, "perf_counter", ticking)
     monkeypatch.setattr(trainer_module, "look_at", slow_look)
     trainer = tiny_trainer(value_every=5, epochs=2, iterations_per_epoch=3)
-    observer = Played(trainer, halves={6}, wait=SLOW_SECONDS)
+    observer = Played(trainer, halves={6}, wait=wait)
     train(trainer, None, observer)
     assert set(observer.values) == {5, 6}
     assert all(0 < took < SLOW_SECONDS * 1e3 for took in observer.milliseconds.values())
