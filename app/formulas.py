@@ -18,6 +18,9 @@ def _number(value: float) -> str:
     """Three significant digits, without an exponent where the number is of everyday size."""
     if value == 0:
         return "0"
+    if not math.isfinite(value):
+        # The last iteration of a run that diverged.
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     if 1e-3 <= abs(value) < 1e4:
         decimals = 2 - math.floor(math.log10(abs(value)))
         return f"{value:.{max(decimals, 0)}f}".replace("-", "−")

@@ -145,8 +145,8 @@ class RunView:
         samples: list[list[float]] = []
         known = len(self.h_prime)
         for record in records:
-            samples += ([h_prime] for h_prime in record.data["h_prime"])
-            # Runs of an earlier version lack some.
+            # Runs of an earlier version, or of another's making, lack some.
+            samples += ([h_prime] for h_prime in record.data.get("h_prime", ()))
             numbers = (record.data.get(name, math.nan) for name in SERIES)
             rows.append([record.iteration, *numbers, known + len(samples)])
         self.steps.extend(rows)

@@ -15,6 +15,7 @@ from torch import Tensor
 from adadfq_core.embedding.features import PenultimateFeatures
 from adadfq_core.errors import RunFailed
 from adadfq_core.game.step import SCALARS, Outcome
+from adadfq_core.runs import divergence
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.training.soundness import first_non_finite
@@ -25,8 +26,6 @@ SHEET_IMAGES = 64
 # A sheet is stored every few iterations, so that of large images fewer are kept.
 SHEET_BYTES = 4 << 20
 EMBEDDED_SAMPLES = 256
-# On both learning rates, as it is offered to a run whose numbers went wrong.
-SMALLER = 0.1
 # How long results stay on the device before they are copied and written together.
 DRAIN_SECONDS = 0.2
 
@@ -142,13 +141,8 @@ class Recorder:
             raise self._diverged(f"{bad} is not finite any more", self._trainer.iteration)
 
     def _diverged(self, what: str, iteration: int) -> RunFailed:
-        settings = self._trainer.settings
-        rates = {name: getattr(settings, name) * SMALLER for name in ("lr_g", "lr_q")}
-        options = " ".join(f"--set {name}={rate:g}" for name, rate in rates.items())
         return RunFailed(
-            f"{what} at iteration {iteration}; go on from the last checkpoint with smaller "
-            f"learning rates ('python -m adadfq_core runs resume {self._writer.run_id} {options}'),"
-            " or start again with them if there is none."
+            divergence.sentence(what, iteration, self._writer.run_id, self._trainer.settings)
         )
 
     def append(

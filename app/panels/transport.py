@@ -13,7 +13,8 @@ import streamlit as st
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.presets import DEFAULT_PRESET, WHAT_IFS
-from adadfq_core.runs import RunInfo, RunStatus
+from adadfq_core.runs import RecordKind, RunInfo, RunStatus
+from adadfq_core.runs.divergence import offered_rates
 from adadfq_core.server_options import max_active
 from adadfq_core.settings import make_settings
 from app import access
@@ -133,6 +134,21 @@ def buttons(root: Path, info: RunInfo | None) -> None:
     about = "Start the same run with one thing changed, to be drawn into the same charts."
     with row.popover("Compare …", width="stretch", disabled=info is None, help=about):
         _comparison(root, info)
+
+
+def way_back(root: Path, info: RunInfo) -> None:
+    """After a divergence, the button that does what its sentence offers."""
+    rates = offered_rates(info.reason) if info.status == RunStatus.FAILED else {}
+    if rates and runs.latest(root, info.run_id, RecordKind.CHECKPOINT) is not None:
+        values = " and ".join(f"{name} = {rate:g}" for name, rate in rates.items())
+        st.button(
+            f"Resume with {values}",
+            icon=":material/restart_alt:",
+            disabled=not access.may_steer(info),
+            on_click=lambda: attempt(lambda: access.resume(root, info.run_id, changes=rates)),
+            help="Go back to the last checkpoint; what was played after it is played anew. Resume "
+            "alone plays the same numbers again.",
+        )
 
 
 def _comparison(root: Path, info: RunInfo | None) -> None:

@@ -24,7 +24,7 @@ from app.panels.inspection.state import choose, open_inspection
 from app.panels.players import players_strip
 from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.status import status_strip, welcome
-from app.panels.transport import buttons, lately_pressed
+from app.panels.transport import buttons, lately_pressed, way_back
 from app.run_view import Frame, RunView, newest
 
 BANDS, VALUE, MAP, LOSSES = "H' over the run", "Value of the game", "Map", "Losses"
@@ -178,6 +178,7 @@ def page() -> None:
             else:
                 view.refresh()
             status_strip(view)
+            way_back(root, view.info)
             if view.info.status in (RunStatus.FINISHED, RunStatus.STOPPED):
                 st.page_link(
                     "views/take_away.py",
@@ -188,7 +189,12 @@ def page() -> None:
             other = beside_view(root)
             for notice in view.notices:
                 st.info(plain(notice))
-            if view.has_points:
+            if view.has_points and not view.network:
+                st.error(
+                    "The log of this run does not say which network is played, so nothing of it "
+                    "can be drawn; it is not as the program wrote it."
+                )
+            elif view.has_points:
                 # Before that all charts are empty, and drawing them would slow the start down.
                 with st.container(key="live"):
                     panels(view, frame_of(view), other)

@@ -26,6 +26,9 @@ STEP = {
         (1234.5, "1234"),
         (-0.000123, "−1.2·10⁻⁴"),
         (98765.0, "9.9·10⁴"),
+        (float("nan"), "NaN"),
+        (float("inf"), "∞"),
+        (-float("inf"), "−∞"),
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:

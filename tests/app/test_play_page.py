@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from safetensors.torch import save_file
-from stored_runs import held_run
+from stored_runs import held_run, stored_run
 from streamlit.testing.v1 import AppTest
 
 from adadfq_core import runs
@@ -309,3 +309,10 @@ def test_a_settings_file_never_runs_code(page: AppTest) -> None:
     loader.upload("theirs.yaml", b"network: os:getcwd\n").run()
     assert "would run code" in _error(page)
     assert page.session_state["setting_network"] == "fashion-resnet20"
+
+
+def test_a_run_whose_log_lacks_its_network_is_told_of(page: AppTest, tmp_path: Path) -> None:
+    page.query_params["run"] = stored_run(tmp_path / "runs")
+    page.run()
+    assert not page.exception
+    assert "does not say which network" in _error(page)

@@ -83,9 +83,13 @@ def test_a_run_of_an_earlier_version_leaves_gaps(run: tuple[RunStore, RunWriter,
     old = {name: value for name, value in _step(1).items() if name not in ("lr_g", "grad_norm_g")}
     writer.append(RecordKind.STEP, 1, old)
     writer.flush()
+    del old["h_prime"]
+    writer.append(RecordKind.STEP, 2, old)
+    writer.flush()
     view = RunView.attach(store.root, run_id)
+    assert view.steps["samples"].tolist() == [len(view.h_prime)] * 2
     assert math.isnan(view.steps["lr_g"][0]) and math.isnan(view.steps["grad_norm_g"][0])
-    assert view.steps["loss_g"].tolist() == [1.0]
+    assert view.steps["loss_g"].tolist() == [1.0, 1.0]
 
 
 def test_a_fresh_page_shows_the_active_run_else_the_newest(

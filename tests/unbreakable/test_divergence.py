@@ -13,17 +13,22 @@ from typing import Any
 import pytest
 import torch
 from shells import shell
+from streamlit.testing.v1 import AppTest
 from workers import Nursery, ended, small, wait
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError
 from adadfq_core.runs import RecordKind, RunStatus
+from adadfq_core.runs.divergence import offered_rates, sentence
 from adadfq_core.runs.loading import checkpoint_state
 from adadfq_core.runs.resumption import last_whole_checkpoint
 from adadfq_core.runs.store import RunStore
+from adadfq_core.settings import RunSettings
 from adadfq_core.training.soundness import first_non_finite
 from adadfq_core.training.trainer import Trainer
 from app.run_view import RunView
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
 
 
 def _iterations(root: Path, run_id: str, kind: RecordKind = RecordKind.STEP) -> list[int]:
@@ -95,6 +100,33 @@ def test_the_offer_is_a_command_that_goes_back_with_smaller_rates(
     assert stored == named, "what was taken out leaves no file"
     view.refresh()
     assert view.steps["iteration"].tolist() == list(range(1, 31)), "an open page follows"
+
+
+def test_every_page_bears_the_numbers_and_one_has_a_button_for_the_offer(
+    nursery: Nursery, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADADFQ_HOME", str(root.parent))
+    nursery.fault = "weight:10"
+    run_id = runs.start(root, small(lr_g=2e-3, lr_q=4e-4))
+    assert ended(root, run_id) is RunStatus.FAILED
+    page = AppTest.from_file(str(MAIN), default_timeout=60)
+    page.query_params["run"] = run_id
+    for view in ("inspect", "take_away", "runs", "play"):
+        page.switch_page(f"views/{view}.py").run()
+        assert not page.exception, view
+    label = "Resume with lr_g = 0.0002 and lr_q = 4e-05"
+    next(button for button in page.button if button.label == label).click().run()
+    assert not page.exception
+    assert ended(root, run_id) is RunStatus.FINISHED
+    assert runs.current_settings(root, run_id).lr_q == 4e-5
+    assert label not in [button.label for button in page.run().button]
+
+
+@pytest.mark.parametrize("lr_g", [1e-6, 0.0123456, 0.5])
+def test_every_offer_is_understood(lr_g: float) -> None:
+    offer = sentence("loss_g became nan", 3, "a-run", RunSettings(lr_g=lr_g, lr_q=1e-4))
+    assert offered_rates(offer) == pytest.approx({"lr_g": lr_g / 10, "lr_q": 1e-5}, rel=1e-5)
+    assert offered_rates(f"{offer}"[:-80]) == offered_rates("The disk is full.") == {}
 
 
 def test_a_change_that_is_not_allowed_takes_nothing_out(nursery: Nursery, root: Path) -> None:
