@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 import typer
-from browser_support import ROOT, SWITCHES, find_browser, serve, wait_until
+from browser_support import ROOT, SWITCHES, TOUR_SEEN, find_browser, serve, wait_until
 from playwright.sync_api import Browser, CDPSession, Error, Page, ViewportSize, sync_playwright
 
 from adadfq_core import runs
@@ -178,9 +178,14 @@ def cpu_seconds(stage: Stage) -> dict[str, float]:
     }
 
 
-def _server_mb(stage: Stage) -> float:
-    resident = sum(process.memory_info().rss for process in _family(stage.server))
-    return float(resident / MEGABYTE)
+def held_by(process: psutil.Process) -> tuple[float, int]:
+    """Resident memory, in megabytes, and open file handles of `process` and all it started."""
+    resident, handles = 0, 0
+    for member in _family(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            resident += member.memory_info().rss
+            handles += member.num_handles() if psutil.WINDOWS else member.num_fds()
+    return resident / MEGABYTE, handles
 
 
 def _children() -> set[psutil.Process]:
@@ -206,10 +211,10 @@ def _check_going(root: Path, run_id: str) -> None:
 
 
 @contextlib.contextmanager
-def _training(root: Path, epochs: int) -> Iterator[tuple[str, psutil.Process]]:
+def _training(root: Path, epochs: int, **changes: Any) -> Iterator[tuple[str, psutil.Process]]:
     """A run of the interactive preset, with its process; killed at the end."""
     # One epoch of warm-up: what comes after it is measured.
-    settings = preset_settings(DEFAULT_PRESET, {"epochs": epochs, "warmup_epochs": 1})
+    settings = preset_settings(DEFAULT_PRESET, {"epochs": epochs, "warmup_epochs": 1, **changes})
     run_id = runs.start(root, settings, DEFAULT_PRESET)
     process = psutil.Process(runs.info(root, run_id).pid)
     try:
@@ -254,10 +259,10 @@ def chromium_or_exit() -> str:
 
 
 @contextlib.contextmanager
-def staged(home: Path, epochs: int) -> Iterator[Stage]:
+def staged(home: Path, epochs: int, **changes: Any) -> Iterator[Stage]:
     """A run of `epochs` that is past its start, a server and a browser; all ended at the end.
 
-    `home` keeps what they write.
+    `home` keeps what they write, `changes` are to the run's settings.
 
     Raises:
         InputError: there is no Chromium.
@@ -267,7 +272,7 @@ def staged(home: Path, epochs: int) -> Iterator[Stage]:
     os.environ["ADADFQ_HOME"] = str(home)
     root = home / "runs"
     with contextlib.ExitStack() as stack:
-        run_id, training = stack.enter_context(_training(root, epochs))
+        run_id, training = stack.enter_context(_training(root, epochs, **changes))
         known = _children()
         url = stack.enter_context(serve(ROOT / "app" / "main.py"))
         (server,) = _children() - known
@@ -287,6 +292,7 @@ def opened_page(stage: Stage) -> Iterator[tuple[Page, Traffic]]:
         RunFailed: it did not show, or did not do, what was waited for.
     """
     context = stage.browser.new_context(viewport=WINDOW)
+    context.add_init_script(TOUR_SEEN)
     context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()
@@ -327,7 +333,7 @@ def watch(
     server_mb = []
     for second in range(1, seconds + 1):
         wait(max(0.0, began + second - time.monotonic()))
-        server_mb.append(_server_mb(stage))
+        server_mb.append(held_by(stage.server)[0])
     elapsed = time.monotonic() - began
     cpu_after = cpu_seconds(stage)
     _check_going(stage.root, stage.run_id)
