@@ -60,17 +60,16 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="All samples, on stdout.")] = False,
 ) -> None:
     """Watch a run for long and tell what grew."""
-    from page_support import chromium_or_exit, held_by, opened_page, staged
+    from page_support import held_by, opened_page, staged
 
     from adadfq_core import runs
-    from adadfq_core.errors import RunFailed
+    from adadfq_core.errors import InputError, RunFailed
 
-    chromium_or_exit()
     groups = [Held(name, [], []) for name in ("run", "server")]
     try:
         with tempfile.TemporaryDirectory() as home:
             changes = {"slow_motion": pause} if pause else {}
-            with staged(Path(home), epochs=100_000, **changes) as stage:
+            with staged(Path(home), epochs=10_000, **changes) as stage:
                 began = runs.info(stage.root, stage.run_id).iteration
                 with opened_page(stage) as (page, _):
                     for _ in range(int(60 * minutes / every)):
@@ -85,9 +84,9 @@ def main(
                 if not info.active:
                     raise RunFailed(f"The run is {info.status}: {info.reason}")
                 iterations = info.iteration - began
-    except RunFailed as error:
+    except (InputError, RunFailed) as error:
         typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(2 if isinstance(error, InputError) else 1) from None
     if as_json:
         typer.echo(json.dumps({"iterations": iterations, "held": [asdict(g) for g in groups]}))
     seen = {name: growth(values) for group in groups for name, values in group.columns().items()}
