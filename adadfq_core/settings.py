@@ -110,6 +110,12 @@ class RunSettings(BaseModel):
         le=1_000,
         description="First epochs, in which G alone learns and Q's activation ranges are set.",
     )
+    bias_correction: bool = Field(
+        False,
+        description="At the end of the warm-up, take the mean shift that rounding a layer's "
+        "weights causes on G's images out of the layer's bias (the paper does not). It helps where "
+        "8 bits, or the calibrated Q itself, are to be used, as with depthwise convolutions.",
+    )
     batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 
     latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")
@@ -252,6 +258,15 @@ class RunSettings(BaseModel):
         """Numbers as a shell writes them: separated by commas."""
         return value.split(",") if isinstance(value, str) else value
 
+    @field_validator("network", "weights", "data", "bit_overrides", "code_folder")
+    @classmethod
+    def _check_text(cls, text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # an argument of a shell, or a file's name, may be any bytes
+            raise ValueError("it has bytes that are no text; rename the file or folder.") from None
+        return text
+
     @field_validator("image_shape")
     @classmethod
     def _check_shape(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
@@ -362,6 +377,13 @@ def _range_text(name: str) -> str:
     return f"{kind} from {_plain(low)} to {'below ' if strict else ''}{_plain(high)}"
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # what Python itself cannot write
+        return f"a value ({type(value).__name__}) too long to show"
+
+
 def _sentence(error: ValidationError, values: dict[str, Any]) -> str:
     """The first problem of `error`, found in `values`: name, value, allowed range."""
     problem = error.errors()[0]
@@ -369,7 +391,7 @@ def _sentence(error: ValidationError, values: dict[str, Any]) -> str:
         return str(problem["ctx"]["error"]) if "ctx" in problem else str(problem["msg"])
     name = str(problem["loc"][0])
     field(name)
-    refused = f"{name} = {values[name]!r}"
+    refused = f"{name} = {_shown(values[name])}"
     if problem["type"] == "value_error":
         return f"{refused} is not allowed: {problem['ctx']['error']}"
     if problem["type"] == "literal_error":

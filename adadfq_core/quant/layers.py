@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -39,6 +40,7 @@ class QuantizedLayer(nn.Module):
         self.layer = layer
         self.norm = norm
         self.bits = bits
+        self._shifts: list[Tensor] | None = None
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
@@ -48,11 +50,41 @@ class QuantizedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
         bias = self.layer.bias
+        if self._shifts is not None:
+            self._shifts.append(self._shift(x, weight))
         if self.norm is not None:
             factor, offset = normalisation(self.norm)
             weight = weight * factor.view(-1, *[1] * (weight.ndim - 1))
             bias = offset if bias is None else offset + factor * bias
         return apply_layer(self.layer, x, weight, bias)
+
+    def measure_shift(self) -> None:
+        """From now on, note by how much quantized weights move the mean of each output channel."""
+        self._shifts = []
+
+    @torch.no_grad()
+    def correct_bias(self) -> None:
+        """Take the mean of the shifts that were noted out of the bias, and note no more.
+
+        The bias is BatchNorm's where there is one; a layer without any stays as it is.
+        """
+        shifts, self._shifts = self._shifts, None
+        if not shifts:
+            return
+        shift = torch.stack(shifts).mean(0)
+        if self.norm is not None and self.norm.bias is not None:
+            self.norm.bias.sub_(normalisation(self.norm)[0] * shift)
+        elif self.layer.bias is not None:
+            self.layer.bias.sub_(shift)
+
+    @torch.no_grad()
+    def _shift(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Mean `(out,)` over all else of what `x` gets for `weight` beyond the float weights."""
+        error = weight - output_first(self.layer, self.layer.weight)
+        moved = apply_layer(self.layer, x, error, None)
+        # A convolution's channels come before its space; without a batch they are the first axis.
+        channel = -1 if isinstance(self.layer, nn.Linear) else 1 - weight.ndim
+        return moved.movedim(channel, -1).flatten(0, -2).mean(0)
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

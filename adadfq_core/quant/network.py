@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, fx, nn
 
 from adadfq_core.quant.coverage import Coverage
+from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.ranges import ActivationQuantizer
 
 
@@ -47,3 +48,22 @@ class QuantizedNetwork(nn.Module):
         finally:
             for quantizer in quantizers:
                 quantizer.observing = False
+
+    @contextmanager
+    def correcting_biases(self) -> Iterator[None]:
+        """Within it, forward passes show what rounding does to means; then the biases undo it.
+
+        Rounding a channel's weights moves the mean of its output, because activations behind a
+        rectifier are not centred. Each layer's mean shift over the images that pass is taken out of
+        its bias (Nagel et al., Data-Free Quantization through Weight Equalization and Bias
+        Correction, ICCV 2019, section 4.2, measured on images instead of derived from BatchNorm).
+        Do it once, when the activation ranges are set; a second time would take it out twice.
+        """
+        layers = [module for module in self.modules() if isinstance(module, QuantizedLayer)]
+        for layer in layers:
+            layer.measure_shift()
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.correct_bias()

@@ -31,6 +31,9 @@ from adadfq_core.settings import REAL_IMAGES_MISSING, RunSettings
 from adadfq_core.training.schedules import learning_rate_factor
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
+# For the mean shift of the last layer, of which every image gives one sample a channel.
+CORRECTION_BATCHES = 16
+
 
 @dataclass(frozen=True)
 class HalfMove:
@@ -230,14 +233,19 @@ class Trainer:
         _set_learning_rate(self.players.optimizer_q, settings.lr_q * factor)
         noise = None
         if settings.has_generator:
-            noise = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
-            labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
-            noise, labels = noise.to(self.device), labels.to(self.device)
+            noise, labels = self._noise()
             images = self.players.generator(noise, labels)
         else:
             images, labels = self._real_batch()
         turn = prepare_turn(self.players, images, labels, settings, train_q=not self.warming_up)
         return turn, noise, labels
+
+    def _noise(self) -> tuple[Tensor, Tensor]:
+        """What G makes a batch from: noise `(B, latent_dim)` and classes `(B,)`."""
+        settings = self.settings
+        noise = torch.randn(settings.batch, settings.latent_dim, generator=self._random)
+        labels = torch.randint(self.num_classes, (settings.batch,), generator=self._random)
+        return noise.to(self.device), labels.to(self.device)
 
     def _real_batch(self) -> tuple[Tensor, Tensor]:
         """Real images `(B, channels, H, W)`, drawn with replacement, and their classes `(B,)`."""
@@ -250,6 +258,20 @@ class Trainer:
     def _end(self) -> None:
         self._follow(not self.warming_up)
         self.iteration += 1
+        if self.settings.bias_correction and self.iteration == self.settings.warmup_iterations:
+            self._correct_biases()
+
+    @torch.no_grad()
+    def _correct_biases(self) -> None:
+        players = self.players
+        with players.q.correcting_biases():
+            for _ in range(CORRECTION_BATCHES):
+                if self.settings.has_generator:
+                    images = imagine(players, *self._noise())
+                else:
+                    images, _ = self._real_batch()
+                players.q(images)
+        self._follow(train_q=False)
 
     @torch.no_grad()
     def _follow(self, train_q: bool) -> None:

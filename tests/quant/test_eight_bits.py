@@ -48,21 +48,22 @@ def changed(network: nn.Module, data: EvaluationData, calibration: int) -> float
     with torch.no_grad(), q.observing_ranges():
         for part in torch.split(chosen, 16):
             q(data.images[part])
+    with torch.no_grad(), q.correcting_biases():
+        for part in torch.split(chosen, 16):
+            q(data.images[part])
     before, after = predictions(network, data.images), predictions(q, data.images)
     return float((before != after).float().mean())
 
 
 # Images at hand, fewer by default so that the suite stays quick, and the largest share of changed
-# predictions. One in a hundred is what is wished for, and holds (ResNet-56, on pictures of which it
-# knows 83 %, is at the edge) but for Lite0: there 8-bit weights alone change 1.8 % among a thousand
-# classes, and the codes are those of PyTorch's own operator (test_fake_quant).
+# predictions, one in a hundred of all images.
 NETWORKS = {
     "fashion-resnet20": (2000, 10_000, 0.01),
     "cifar10-resnet20": (1000, 10_000, 0.01),
     "cifar10-resnet20-wide": (1000, 10_000, 0.01),
     "resnet20": (1000, 10_000, 0.01),
-    "resnet56": (500, 10_000, 0.0125),
-    "efficientnet-lite0": (40, 1000, 0.03),
+    "resnet56": (500, 10_000, 0.01),
+    "efficientnet-lite0": (40, 1000, 0.01),
 }
 
 
