@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad input.
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -17,6 +18,7 @@ from adadfq_core.shell.export import export
 from adadfq_core.shell.runs import runs_commands
 from adadfq_core.shell.sinks import log_to_mlflow, write_tensorboard
 from adadfq_core.shell.sweeps import sweeps_commands
+from adadfq_core.shell.telling import printable
 from adadfq_core.shell.train import train
 from adadfq_core.shell.zoo import zoo_commands
 
@@ -41,13 +43,17 @@ application.add_typer(zoo_commands, name="zoo")
 
 def main() -> None:
     """Run the command line; failures are one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files and texts of users may hold what the terminal's encoding does not.
+            stream.reconfigure(errors="backslashreplace")
     try:
         application()
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except RunFailed as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)
 
 

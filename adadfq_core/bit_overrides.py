@@ -5,6 +5,7 @@ from __future__ import annotations
 from adadfq_core.errors import InputError
 
 LOWEST, HIGHEST = 2, 8
+_MOST_DIGITS = 9  # Python refuses to read numbers of thousands of digits
 FIRST, LAST = "first", "last"
 
 
@@ -20,7 +21,8 @@ def parse_bit_overrides(text: str) -> dict[str, int]:
     overrides: dict[str, int] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         pattern, _, bits = (part.strip() for part in entry.partition("="))
-        if not pattern or not bits.isdecimal() or not LOWEST <= int(bits) <= HIGHEST:
+        is_number = bits.isdecimal() and len(bits) <= _MOST_DIGITS
+        if not pattern or not is_number or not LOWEST <= int(bits) <= HIGHEST:
             raise InputError(
                 f"'{entry}' is not of the form pattern=bits with bits from {LOWEST} to {HIGHEST}, "
                 "for example first=8,last=8,layer3.*=4."

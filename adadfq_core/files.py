@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """`path` with a `~` at its start as the home folder; that of an unknown user stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes.
 

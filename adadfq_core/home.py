@@ -1,14 +1,19 @@
-"""Where the tool keeps what it makes: runs, caches and unfinished trainings."""
+"""Where the tool keeps what it makes, runs, caches and unfinished trainings, and what it brings."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from adadfq_core.files import expanded
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+"""What comes with the program: networks, images and pictures."""
+
 
 def home() -> Path:
     """The folder named by `ADADFQ_HOME`, or `.adadfq` in the user's home folder."""
-    return Path(os.environ.get("ADADFQ_HOME") or Path.home() / ".adadfq").expanduser().absolute()
+    return expanded(os.environ.get("ADADFQ_HOME") or Path.home() / ".adadfq").absolute()
 
 
 def runs_folder() -> Path:

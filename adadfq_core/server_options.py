@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from adadfq_core.errors import InputError
-from adadfq_core.home import uploads_folder
+from adadfq_core.home import ASSETS, uploads_folder
 
 MAX_ACTIVE = "ADADFQ_MAX_ACTIVE"
 DATA_ROOTS = "ADADFQ_DATA_ROOTS"
@@ -23,7 +23,8 @@ def max_active() -> int:
         InputError: it is not a whole number from 1 to `MOST_ACTIVE`.
     """
     text = os.environ.get(MAX_ACTIVE, "").strip() or "1"
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_ACTIVE):
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MOST_ACTIVE))
+    if not is_number or not 1 <= int(text) <= MOST_ACTIVE:
         raise InputError(
             f"{MAX_ACTIVE} = '{text}' is not allowed; set it to a whole number from 1 to "
             f"{MOST_ACTIVE}, or leave it out for 1."
@@ -53,7 +54,8 @@ def data_roots() -> tuple[Path, ...] | None:
 def check_readable(path: str | Path) -> None:
     """Refuse a file or folder of a user's that lies outside `data_roots`, links followed.
 
-    Weights that were uploaded may always be read. Whether the path exists is not told.
+    Weights that were uploaded, and what comes with the program, may always be read. Whether the
+    path exists is not told.
 
     Raises:
         InputError: it does, or `ADADFQ_DATA_ROOTS` is wrong.
@@ -65,7 +67,7 @@ def check_readable(path: str | Path) -> None:
         real = Path(os.path.realpath(os.path.expanduser(path)))
     except ValueError:  # a null byte
         real = Path()
-    allowed = (*roots, Path(os.path.realpath(uploads_folder())))
+    allowed = (*roots, ASSETS, Path(os.path.realpath(uploads_folder())))
     if not any(real.is_relative_to(root) for root in allowed):
         raise InputError(
             f"'{path}' lies outside the folders that this server reads images and weights from; "

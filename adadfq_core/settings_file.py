@@ -69,9 +69,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
             content = handle.read(MOST_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"The settings file {path} cannot be read ({error.strerror}); check its path."
+            f"The settings file {path} cannot be read ({reason}); check its path."
         ) from error
     try:
         return from_yaml(content)

@@ -1,4 +1,5 @@
-"""Who may do what: every change that a page makes to runs and sweeps goes through here.
+"""Who may do what: every change that a page makes to runs and sweeps, and all that takes the
+machine for minutes, goes through here.
 
 Without sign-in, which the section [auth] of `.streamlit/secrets.toml` turns on, everyone who
 reaches the page may do everything. With it everyone sees all runs, and who has signed in starts
@@ -18,8 +19,11 @@ import streamlit as st
 
 from adadfq_core import runs
 from adadfq_core.ablation import control as sweeps
+from adadfq_core.ablation.estimate import Pace
 from adadfq_core.ablation.plan import Plan
+from adadfq_core.ablation.probe import probe
 from adadfq_core.errors import InputError
+from adadfq_core.export.jobs import start_preparing
 from adadfq_core.home import uploads_folder
 from adadfq_core.runs import RunInfo
 from adadfq_core.server_options import DATA_ROOTS
@@ -156,6 +160,18 @@ def import_run(root: Path, source: BinaryIO) -> str:
     return runs.import_run(root, source, owner=signed_in())
 
 
+def prepare(root: Path, run_id: str, iteration: int) -> None:
+    """See `export.jobs.start_preparing`; of any run, which takes minutes of the machine."""
+    signed_in()
+    start_preparing(root, run_id, iteration)
+
+
+def measure_pace(settings: RunSettings, workers: int) -> Pace:
+    """See `ablation.probe.probe`, which takes the whole machine."""
+    signed_in()
+    return probe(settings, workers)
+
+
 def start_sweep(root: Path, plan: Plan, **options: Any) -> str:
     """See `ablation.control.start`."""
     return sweeps.start(root, plan, owner=signed_in(), **options)
@@ -181,6 +197,15 @@ def delete_sweep(root: Path, sweep_id: str, *, with_runs: bool) -> int:
     return sweeps.delete(root, sweep_id, with_runs=with_runs)
 
 
+def _can_sign_in() -> bool:
+    """Whether all is installed that Streamlit's sign-in imports when its button is pressed."""
+
+    def is_here(name: str) -> bool:
+        return importlib.util.find_spec(name) is not None
+
+    return is_here("authlib") and (is_here("httpx2") or is_here("httpx"))
+
+
 def sign_in_panel() -> None:
     """Draw who is signed in, or the button for it; nothing where there is no sign-in."""
     who = visitor()
@@ -190,7 +215,7 @@ def sign_in_panel() -> None:
         if who is not None:
             st.text(who)
             st.button("Sign out", on_click=st.logout)
-        elif importlib.util.find_spec("authlib") is None:
+        elif not _can_sign_in():
             st.warning("Nobody can sign in: 'pip install -r requirements-auth.txt' is missing.")
         else:
             st.button("Sign in", type="primary", on_click=st.login)

@@ -16,6 +16,7 @@ from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs.control import gone
 from adadfq_core.runs.deletion import delete_runs
+from adadfq_core.runs.labels import can_be_shown
 from adadfq_core.runs.process import end_reason, reap, spawn_detached, started_at
 from adadfq_core.settings import bounds
 
@@ -87,15 +88,19 @@ def start(
         owner: who starts it, where users sign in.
 
     Raises:
-        InputError: no cell of the plan can run, too many workers or threads, a Ray address that
-            is none, or code without `own_code`.
+        InputError: no cell of the plan can run, too many workers or threads, a name that is too
+            long or cannot be shown, a Ray address that is none, or code without `own_code`.
         RunFailed: the process could not be started; the sweep is shown as failed.
     """
-    workers, threads = _checked(workers, threads)
+    workers, threads = checked_machines(workers, threads)
     _check_address(ray_address)
     if len(name) > MOST_NAME:
         raise InputError(
             f"The sweep's name has {len(name)} characters; at most {MOST_NAME} are allowed."
+        )
+    if not can_be_shown(name):
+        raise InputError(
+            f"The sweep's name {name!a} has characters that cannot be shown; leave them out."
         )
     going, refused = feasible(plan)
     if not going:
@@ -137,7 +142,7 @@ def resume(
     store = _opened(root)
     info = store.info(sweep_id)
     _check_code(info.plan, own_code)
-    workers, threads = _checked(workers or info.workers, threads or info.threads)
+    workers, threads = checked_machines(workers or info.workers, threads or info.threads)
     missing = [cell for cell in store.cells(sweep_id) if cell.missing]
     if info.status is not SweepStatus.RUNNING and not missing:
         raise InputError(f"Nothing is missing of sweep {sweep_id}; start a new one.")
@@ -188,7 +193,12 @@ def _check_code(plan: Plan, allowed: bool) -> None:
         )
 
 
-def _checked(workers: int | None, threads: int | None) -> tuple[int, int]:
+def checked_machines(workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Runs at once and threads of each as asked for, else `default_workers`.
+
+    Raises:
+        InputError: too few or too many of either.
+    """
     default = default_workers()
     workers = default[0] if workers is None else workers
     threads = default[1] if threads is None else threads

@@ -154,9 +154,10 @@ def read_points(path: Path) -> tuple[Point, ...]:
     try:
         with path.open("rb") as handle:
             content = handle.read(_MOST_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"The file of points '{path}' cannot be read ({error.strerror}); check its path."
+            f"The file of points '{path}' cannot be read ({reason}); check its path."
         ) from error
     if len(content) > _MOST_BYTES:
         raise InputError(
@@ -175,9 +176,14 @@ def feasible(plan: Plan) -> tuple[list[Cell], list[tuple[Cell, str]]]:
     """The cells of `plan` that can run, and the others with the sentence that refuses them.
 
     Raises:
-        InputError: more than `plan.MOST_CELLS` cells.
+        InputError: no cells, or more than `plan.MOST_CELLS`.
     """
     wanted = len(plan.points) * len(plan.seeds)
+    if not wanted:
+        raise InputError(
+            "The sweep has no points or no seeds, so there is nothing to run; name at least one of "
+            "each."
+        )
     if wanted > MOST_CELLS:
         raise InputError(
             f"{len(plan.points)} points with {len(plan.seeds)} seed(s) make {wanted} runs; at most "

@@ -6,6 +6,7 @@ checkpoint and of a sheet of images. They come with its pace (see `estimate.Pace
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,7 +68,7 @@ def room_for(needed: int, root: Path) -> str:
         RunFailed: it has less than that free.
     """
     # The folder may have to be made yet.
-    place = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    place = next(folder for folder in (root, *root.absolute().parents) if os.path.exists(folder))
     free = shutil.disk_usage(place).free
     if needed > free:
         raise RunFailed(

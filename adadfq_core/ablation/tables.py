@@ -289,7 +289,7 @@ def _escape_latex(text: str) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\|*<`])", r"\\\1", text)
+    return re.sub(r"([\\|*<`\[])", r"\\\1", text)
 
 
 _MARKDOWN = _Markup(
@@ -312,16 +312,22 @@ _LATEX = _Markup(
 )
 
 
-def to_markdown(pivot: Pivot) -> str:
-    """A Markdown table (GitHub's) with the best in bold and a line that says what it shows."""
-    corner = f"{_MARKDOWN.head(pivot.rows)} ↓ {_MARKDOWN.head(pivot.columns)} →"
+def to_markdown(pivot: Pivot, text: Callable[[str], str] = _escape_markdown) -> str:
+    """A Markdown table (GitHub's) with the best in bold and a line that says what it shows.
+
+    Args:
+        text: writes any text for the program that shows the table.
+    """
+    # A line break would end the table.
+    markup = _MARKDOWN._replace(text=lambda words: text(" ".join(words.split())))
+    corner = f"{markup.head(pivot.rows)} ↓ {markup.head(pivot.columns)} →"
     lines = [
-        [corner, *(_MARKDOWN.text(value_text(head)) for head in pivot.mean.columns)],
+        [corner, *(markup.text(value_text(head)) for head in pivot.mean.columns)],
         ["---", *["---:"] * len(pivot.mean.columns)],
-        *_body(pivot, _MARKDOWN),
+        *_body(pivot, markup),
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{_caption(pivot, _MARKDOWN)}\n\n{table}\n"
+    return f"{_caption(pivot, markup)}\n\n{table}\n"
 
 
 def to_latex(pivot: Pivot) -> str:

@@ -130,6 +130,11 @@ def from_yaml(text: str, path: object) -> Description:
     try:
         if len(text) > MOST_BYTES:
             raise ValueError("too long")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            # `to_yaml` writes neither; tags call what is not made for any text, and aliases make
+            # a short text as large as one likes.
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+                raise ValueError("it has an alias or a tag")
         return Description.model_validate(yaml.safe_load(text))
     except (ValidationError, yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ValidationError):

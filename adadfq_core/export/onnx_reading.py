@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import onnx
@@ -17,7 +18,7 @@ def load_model(path: Path) -> onnx.ModelProto:
     Raises:
         InputError: no such file, or a damaged one.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}; check its path.")
     try:
         return onnx.load(str(path), load_external_data=False)

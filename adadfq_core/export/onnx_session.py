@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def open_session(
     Raises:
         InputError: no such file, or onnxruntime does not take the model.
     """
-    if isinstance(model, Path) and not model.is_file():
+    if isinstance(model, Path) and not os.path.isfile(model):
         raise InputError(f"There is no file {model}; check its path.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

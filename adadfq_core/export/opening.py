@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def open_exported(path: Path, network: nn.Module | None = None, threads: int = 1
     Raises:
         InputError: no such file, not one of `export`, or a damaged one.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}; check its path.")
     suffix = path.suffix.lower()
     if suffix == SUFFIXES[Format.ONNX]:

@@ -16,7 +16,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.export.description import KEY, Description, from_yaml, missing
 from adadfq_core.export.frozen import FrozenNetwork, freeze
 from adadfq_core.export.packing import pack, unpack
-from adadfq_core.files import replace_atomically
+from adadfq_core.files import expanded, replace_atomically
 from adadfq_core.quant.convert import quantize
 from adadfq_core.zoo.registry import find
 
@@ -46,7 +46,7 @@ def load_quantized(path: str | os.PathLike[str], network: nn.Module | None = Non
         InputError: no such file, a damaged one, one that was not exported here, or one that needs
             `network`.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     description = read_description(path)
     frozen = _structure(description, network, path)
     expected = frozen.state_dict()
@@ -70,7 +70,7 @@ def read_description(path: Path) -> Description:
     Raises:
         InputError: no such file, a damaged one, or one that was not exported here.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}; check its path.")
     try:
         with safe_open(path, "pt") as file:

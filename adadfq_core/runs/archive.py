@@ -9,17 +9,23 @@ shell alone (see `control.resume`).
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import shutil
 import sqlite3
 import stat
+import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.files import replace_atomically
@@ -44,17 +50,24 @@ from adadfq_core.runs.control import refresh
 from adadfq_core.runs.database import check_writable, session
 from adadfq_core.runs.labels import can_be_shown, checked_note, checked_tags, encoded_tags
 from adadfq_core.runs.leftovers import mark, remove_leftovers, temporary_folder, unmark
-from adadfq_core.runs.records import ENDED, encode
+from adadfq_core.runs.record_content import check_arrays
+from adadfq_core.runs.records import ENDED, Record, RecordKind, encode, settings_in_force
 from adadfq_core.runs.store import ARRAYS, CHECKPOINTS, RunStore, fetch_info, new_run_id
 from adadfq_core.settings import RunSettings, make_settings
 
 MOST_MEMBERS = 200_000
+MOST_LIST_BYTES = 24 * 2**20
+"""Of the list of members, which is in memory before it can be looked at: 120 a member."""
 MOST_BYTES = 16 * 2**30
 """Of all members, unpacked."""
 MOST_MANIFEST_BYTES = 64 * 2**20
 MOST_LINE_BYTES = 8 * 2**20
 MOST_RATIO = 200
 """Of a member's size to its packed one: deflate reaches 1,032, the log of a run about 10."""
+
+# What a zip file may say of a member: how hard it was packed, that its sizes stand behind it, and
+# that its name is UTF-8; not that it is encrypted or a patch.
+_FLAGS = 0x080E
 
 _BLOCK = 2**20
 _SMALL = 2**12
@@ -63,6 +76,11 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 # Within the temporary folder, what becomes the run's.
 _RUN = "run"
 _AGAIN = "export the run again, or copy the file again"
+# What zipfile raises of a file that is none, or is damaged.
+_DAMAGES = (
+    *(zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OverflowError),
+    *(struct.error, zlib.error, EOFError),
+)
 
 AnyPart = TypeVar("AnyPart", bound=BaseModel)
 
@@ -73,10 +91,12 @@ def export_run(root: Path, run_id: str, path: Path) -> None:
     A file that a record names and that is gone from the disk is left out, and its record stays.
 
     Raises:
-        InputError: there is no such run, or it has not ended.
+        InputError: there is no such run, it has not ended, or `path` is a folder.
         RunFailed: the file cannot be written, or the run changed meanwhile.
     """
     refresh(root)
+    if not path.name or os.path.isdir(path):
+        raise InputError(f"'{path}' is a folder; name a file.")
     try:
         with replace_atomically(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             _write(RunStore(root), run_id, archive)
@@ -187,24 +207,41 @@ def import_run(root: Path, source: Path | BinaryIO, *, owner: str = "") -> str:
             ) from error
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which at most `most` bytes are read at once, as `zipfile` does its list."""
+
+    most = MOST_LIST_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.most:
+            raise zipfile.BadZipFile(f"its list of members has {size} bytes")
+        return super().read(size)
+
+
 @contextmanager
 def _opened(source: Path | BinaryIO) -> Iterator[zipfile.ZipFile]:
     """The zip file `source`; whatever is wrong with it becomes an `InputError`."""
     name = source.name
-    try:
-        archive = zipfile.ZipFile(source)
-    except OSError as error:
-        raise InputError(
-            f"'{name}' cannot be read ({error.strerror or error}); check the path."
-        ) from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise InputError(f"'{name}' is no archive of a run ({error}); {_AGAIN}.") from error
-    with archive:
+    with ExitStack() as open_files:
+        try:
+            if isinstance(source, Path):
+                source = open_files.enter_context(source.open("rb"))
+            file = _Bounded(source)  # type: ignore[arg-type]  # every real one has readinto
+            # Else the source would be closed together with it.
+            open_files.callback(file.detach)
+            archive = open_files.enter_context(zipfile.ZipFile(file))
+            file.most = sys.maxsize
+        except OSError as error:
+            raise InputError(
+                f"'{name}' cannot be read ({error.strerror or error}); check the path."
+            ) from error
+        except (*_DAMAGES, ValueError) as error:
+            raise InputError(f"'{name}' is no archive of a run ({error}); {_AGAIN}.") from error
         try:
             yield archive
         except InputError as error:
             raise InputError(f"'{name}' cannot be imported: {error}") from error.__cause__
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGES as error:
             raise InputError(f"'{name}' is damaged ({error}); {_AGAIN}.") from error
 
 
@@ -220,12 +257,16 @@ def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         shown = ascii(info.orig_filename[:100])
-        if not is_member(info.orig_filename) or stat.S_ISLNK(info.external_attr >> 16):
+        # Versions of zipfile differ in what they make of a name.
+        known = is_member(info.orig_filename) and info.filename == info.orig_filename
+        if not known or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             raise InputError(f"its member {shown} is none of a run's; {_AGAIN}.")
         if info.filename in members:
             raise InputError(f"its member {shown} is there twice; {_AGAIN}.")
-        if info.flag_bits & 1:
-            raise InputError(f"its member {shown} is encrypted, which is not allowed; {_AGAIN}.")
+        if info.flag_bits & ~_FLAGS:
+            raise InputError(
+                f"its member {shown} is encrypted or a patch, which is not allowed; {_AGAIN}."
+            )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InputError(
                 f"its member {shown} is neither stored nor deflated, the two that are allowed; "
@@ -237,12 +278,25 @@ def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
                 "of a run does; do not trust the file."
             )
         members[info.filename] = info
+    packed, size = sum(info.compress_size for info in infos), _size_of(archive)
+    if not all(0 <= info.header_offset < size for info in infos):
+        raise InputError(f"a member of it lies outside of the file; {_AGAIN}.")
+    if packed > size:
+        raise InputError(
+            f"its members take {packed} bytes of a file that has {size}, so they overlap; do not "
+            "trust it."
+        )
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
         raise InputError(
             f"it unpacks to {total / 2**30:.1f} GiB; at most {MOST_BYTES // 2**30} are allowed."
         )
     return members
+
+
+def _size_of(archive: zipfile.ZipFile) -> int:
+    assert archive.fp is not None
+    return archive.fp.seek(0, io.SEEK_END)
 
 
 def _read_manifest(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Manifest:
@@ -353,9 +407,7 @@ def _take_in(
 ) -> str:
     """Give the run that was unpacked into `folder` its rows and its place; returns its id."""
     row = manifest.run
-    for name, kind in ((RECORDS, RecordLine), (COMMANDS, CommandLine)):
-        for _ in _lines(folder / name, kind):
-            pass  # all are looked at before the store is locked
+    _check_log(folder, settings)  # all of it before the store is locked
     with session(store.database, "IMMEDIATE") as connection:
         same = _same_run(connection, manifest)
         if same is not None:
@@ -370,6 +422,48 @@ def _take_in(
         (folder / _RUN).rename(store.folder(run_id))
     unmark(store.folder(run_id))
     return run_id
+
+
+def _check_log(folder: Path, settings: RunSettings) -> None:
+    """Check every line of the log, and the arrays that whoever shows the run draws.
+
+    Raises:
+        InputError: says what is not as the program writes it.
+    """
+    changes: list[Record] = []
+    with_arrays: list[RecordLine] = []
+    classes: int | None = None
+    for number, line in enumerate(_lines(folder / RECORDS, RecordLine)):
+        if line.kind is RecordKind.PARAMETERS:
+            changes.append(Record(number, line.iteration, line.kind, line.data, None))
+        elif line.kind is RecordKind.NETWORK:
+            classes = len(line.data["classes"])
+        elif line.file is not None and line.kind is not RecordKind.CHECKPOINT:
+            with_arrays.append(line)
+    for _ in _lines(folder / COMMANDS, CommandLine):
+        pass
+    try:
+        settings_in_force(settings, changes)
+    except InputError as error:
+        raise InputError(f"the changes in its log cannot be used: {error}") from None
+    for line in with_arrays:
+        _check_file_of(line, folder / _RUN / str(line.file), classes)
+
+
+def _check_file_of(line: RecordLine, path: Path, classes: int | None) -> None:
+    if not path.is_file():
+        return  # it was gone where the run was exported, as whoever reads the record is told
+    try:
+        arrays = load(path.read_bytes())
+        # Without a word on the network nothing of the run is drawn.
+        if classes is not None:
+            check_arrays(line.kind, line.data, arrays, classes)
+    except SafetensorError:
+        return  # it was damaged there
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # a type without a name here
+        raise InputError(
+            f"its member '{line.file}' is not as it should be ({error}); {_AGAIN}."
+        ) from error
 
 
 def _is_taken(connection: sqlite3.Connection, store: RunStore, run_id: str) -> bool:

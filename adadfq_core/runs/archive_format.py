@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from adadfq_core.runs.record_content import check_content
 from adadfq_core.runs.records import CommandKind, RecordKind, RunStatus
 from adadfq_core.runs.store import ARRAYS, CHECKPOINTS
 
@@ -79,6 +80,11 @@ class RecordLine(_Part):
     kind: RecordKind
     data: dict[str, Any]
     file: str | None = Field(pattern=rf"^{_FILE}$")
+
+    @model_validator(mode="after")
+    def _check_content(self) -> Self:
+        check_content(self.kind, self.data)
+        return self
 
 
 class CommandLine(_Part):

@@ -162,6 +162,14 @@ def explained(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         # A text, or SQLite's own message that quotes one, holds bytes that are none.
         raise _damaged(path, "a text is not as it was written") from error
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The text {error.object[:60]!a} has characters that cannot be stored; leave them out."
+        ) from None
+    except OverflowError:
+        raise InputError(
+            "A number is too large to be stored or looked up; it must fit 64 bits."
+        ) from None
 
 
 def connect(path: Path) -> sqlite3.Connection:

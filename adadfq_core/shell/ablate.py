@@ -11,18 +11,23 @@ import typer
 
 from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.files import expanded
 from adadfq_core.home import runs_folder
+from adadfq_core.settings import limits
 from adadfq_core.shell.configuring import bits_of, configured
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
+from adadfq_core.shell.telling import printable
 
 if TYPE_CHECKING:
-    from adadfq_core.ablation.plan import Plan
+    from adadfq_core.ablation.plan import Halving, Plan
 
 POLL_SECONDS = 0.5
 
 
 def _seeds(text: str) -> tuple[int, ...]:
     """`3` is the seeds 0, 1, 2; `4,7` are those two."""
+    from adadfq_core.ablation.plan import MOST_CELLS
+
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
@@ -30,10 +35,27 @@ def _seeds(text: str) -> tuple[int, ...]:
             f"--seeds {text} is neither a number of seeds nor seeds separated by commas, "
             "e.g. 3 or 4,7."
         ) from None
+    if len(numbers) == 1 and numbers[0] > MOST_CELLS:
+        raise InputError(
+            f"--seeds {text} asks for too many runs; at most {MOST_CELLS} are allowed."
+        )
     seeds = tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
     if not seeds:
         raise InputError(f"--seeds {text} asks for no run; name at least 1.")
     return seeds
+
+
+def _halving(factor: int) -> Halving | None:
+    """Early stopping as `--halving` asks for it; 0 asks for none."""
+    from adadfq_core.ablation.plan import Halving
+
+    low, high = limits(Halving.model_fields["factor"])
+    if factor and not low <= factor <= high:  # type: ignore[operator]  # it has both bounds
+        raise InputError(
+            f"--halving {factor} is not allowed; it must be a whole number from {low} to {high}, "
+            "or 0 to stop none."
+        )
+    return Halving(factor=factor) if factor else None
 
 
 def _plan(
@@ -136,9 +158,8 @@ def ablate(
 ) -> None:
     """Run a network at many settings and tell how each ends; Ctrl-C stops, --resume goes on."""
     from adadfq_core.ablation import control
-    from adadfq_core.ablation.plan import Halving
 
-    root = (run_dir or runs_folder()).expanduser().absolute()
+    root = expanded(run_dir or runs_folder()).absolute()
     if resume is not None:
         control.resume(
             root,
@@ -162,7 +183,7 @@ def ablate(
             preset=preset,
             changes=changes,
             seeds=_seeds(seeds),
-            halving=Halving(factor=halving) if halving else None,
+            halving=_halving(halving),
         )
         plan = _settled(plan)
         _say_estimate(root, plan, workers, threads, bool(ray_address))
@@ -189,6 +210,7 @@ def _say_estimate(
     """How many runs it takes, how long and how much disk, on stderr, before anything starts.
 
     Raises:
+        InputError: too few or too many workers or threads.
         RunFailed: the disk has less room than that.
     """
     from rich.console import Console
@@ -199,14 +221,13 @@ def _say_estimate(
     from adadfq_core.ablation.probe import probe
     from adadfq_core.ablation.space import room_for, sweep_bytes
 
+    workers, threads = control.checked_machines(workers, threads)
     console = Console(stderr=True)
     going, refused = feasible(plan)
     if remote:
         console.print(f"{len(going)} runs, {len(refused)} refused; their time depends on Ray.")
         return
-    default = control.default_workers()
-    at_once = min(workers or default[0], len(going))
-    threads = threads or default[1]
+    at_once = min(workers, len(going))
     if at_once * threads > cores():
         console.print(
             f"{at_once} runs at once with {threads} threads each share {cores()} cores, "
@@ -227,6 +248,7 @@ def _say_estimate(
 
 def _follow(root: Path, sweep_id: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from adadfq_core.ablation import control
@@ -243,13 +265,14 @@ def _follow(root: Path, sweep_id: str) -> None:
             for cell in cells:
                 if cell.status is CellStatus.FAILED and cell.index not in told:
                     told.add(cell.index)
-                    console.print(f"cell {cell.index} {cell.point}: {cell.reason}", markup=False)
+                    reason = printable(cell.reason)
+                    console.print(f"cell {cell.index} {cell.point}: {reason}", markup=False)
             done = sum(cell.status in SETTLED for cell in cells)
             bar.update(
                 task,
                 completed=done,
                 total=len(cells),
-                description=f"{sweep_id} {info.status} {info.reason}".rstrip(),
+                description=f"{sweep_id} {info.status} {escape(printable(info.reason))}".rstrip(),
             )
             if info.status is not SweepStatus.RUNNING:
                 return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import expanded
 from adadfq_core.settings_file import read_settings
 
 
@@ -29,5 +30,5 @@ def configured(config: Path) -> dict[str, Any]:
     """
     changes = read_settings(config)
     if changes.get("weights"):
-        changes["weights"] = str(Path(changes["weights"]).expanduser().absolute())
+        changes["weights"] = str(expanded(changes["weights"]).absolute())
     return changes

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import expanded
 from adadfq_core.settings import NO_DATA, RunSettings, make_settings
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
+from adadfq_core.shell.telling import printable
 
 if TYPE_CHECKING:
     from adadfq_core.export.accuracy import Accuracy
@@ -40,7 +42,7 @@ def evaluate(
         changes = assigned(assignments, network=network, weights=weights, data=data)
         reached, images = _of_settings(checked(make_settings(changes)))
     for text in images.skipped:
-        typer.echo(f"skipped {text}", err=True)
+        typer.echo(f"skipped {printable(text)}", err=True)
     low, high = reached.interval
     typer.echo(
         f"top1\t{reached.top1:.2f}\ninterval_95\t{low:.2f} to {high:.2f}\n"
@@ -67,7 +69,7 @@ def _of_file(
     from adadfq_core.zoo.loading import architecture
 
     own = architecture(settings) if has_network else None
-    opened = open_exported(file.expanduser(), own)
+    opened = open_exported(expanded(file), own)
     given = None if settings.data == NO_DATA else settings.data or opened.description.data or None
     images = _real_images(settings, str(file), given, opened.description.images.format())
     return accuracy(logits_of(opened.predict, images.images), images.labels), images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.export.formats import SUFFIXES, Format
+from adadfq_core.files import expanded
 from adadfq_core.home import runs_folder
 from adadfq_core.shell.runs import RunDir, RunId
 from adadfq_core.shell.telling import megabytes
@@ -58,7 +60,7 @@ def export(
     out = _checked_out(out, format)
     from adadfq_core.export.taking import take
 
-    root = (run_dir or runs_folder()).expanduser().absolute()
+    root = expanded(run_dir or runs_folder()).absolute()
     taken = take(root, run_id, iteration, own_code=own_code)
     if format == Format.REPORT:
         _report(root, taken, out)
@@ -89,15 +91,15 @@ def _checked_variant(variant: str, format: Format) -> Variant:
 
 
 def _checked_out(out: Path, format: Format) -> Path:
-    out = out.expanduser()
+    out = expanded(out)
     if out.suffix.lower() != SUFFIXES[format]:
         raise InputError(
             f"'{out}' is not named like a file of format {format}; let its name end in "
             f"{SUFFIXES[format]}."
         )
-    if not out.absolute().parent.is_dir():
+    if not os.path.isdir(out.absolute().parent):
         raise InputError(f"There is no folder '{out.absolute().parent}'; make it first.")
-    if out.is_dir():
+    if os.path.isdir(out):
         raise InputError(f"'{out}' is a folder; name a file.")
     return out
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import expanded
 from adadfq_core.settings import RunSettings, make_settings, parse_assignment
 
 Network = Annotated[
@@ -30,7 +32,7 @@ def assigned(assignments: list[str] | None, **named: Any) -> dict[str, Any]:
     changes: dict[str, Any] = dict(parse_assignment(text) for text in assignments or [])
     changes |= {name: value for name, value in named.items() if value is not None}
     if "weights" in changes:
-        changes["weights"] = str(Path(changes["weights"]).expanduser().absolute())
+        changes["weights"] = str(expanded(changes["weights"]).absolute())
     return changes
 
 
@@ -47,9 +49,9 @@ def checked(settings: RunSettings) -> RunSettings:
         changes["code_folder"] = settings.code_folder or str(Path.cwd())
     else:
         find(settings.network)
-    if settings.weights and not Path(settings.weights).is_file():
+    if settings.weights and not os.path.isfile(settings.weights):
         raise InputError(f"There is no weights file {settings.weights}; check its path.")
-    place = Path(settings.data).expanduser()
-    if settings.data and place.exists():
+    place = expanded(settings.data)
+    if settings.data and os.path.exists(place):
         changes["data"] = str(place.absolute())
     return make_settings(changes, settings)

@@ -14,7 +14,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.home import runs_folder
 from adadfq_core.settings_file import to_yaml
 from adadfq_core.shell.network_options import Assignments, assigned
-from adadfq_core.shell.telling import check_can_ask, megabytes, print_table
+from adadfq_core.shell.telling import check_can_ask, megabytes, print_table, printable
 
 runs_commands = typer.Typer(help="Stored runs.", no_args_is_help=True)
 RunDir = Annotated[Path | None, typer.Option(help="Folder that keeps runs.")]
@@ -61,7 +61,7 @@ def show(run_id: RunId, run_dir: RunDir = None) -> None:
     row["created"] = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))
     row["disk"] = megabytes(runs.disk_use(root, [run_id])[run_id])
     for name, value in row.items():
-        typer.echo(f"{name}\t{_written(value)}")
+        typer.echo(f"{name}\t{printable(_written(value))}")
 
 
 @runs_commands.command("stop")

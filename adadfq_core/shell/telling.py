@@ -32,6 +32,15 @@ def check_can_ask(what: str) -> None:
         )
 
 
+def printable(text: str) -> str:
+    """`text` with its control characters spelled out: to a terminal they are commands."""
+    from adadfq_core.runs.labels import can_be_shown
+
+    return "".join(
+        sign if sign in "\n\t" or can_be_shown(sign) else ascii(sign)[1:-1] for sign in text
+    )
+
+
 def megabytes(size: int) -> str:
     """`size` in bytes as a person reads it."""
     return f"{size / 1e6:.1f} MB"
@@ -41,7 +50,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal, else rows with tabs between their columns and without the header."""
     if not is_terminal():
         for row in rows:
-            typer.echo("\t".join(" ".join(cell.split()) for cell in row))
+            typer.echo("\t".join(printable(" ".join(cell.split())) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -49,5 +58,5 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*header)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)

@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from adadfq_core.errors import RunFailed
+from adadfq_core.files import expanded
 from adadfq_core.home import runs_folder
 from adadfq_core.presets import DEFAULT_PRESET, preset_settings
 from adadfq_core.settings import make_settings
 from adadfq_core.shell.configuring import bits_of, configured
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
+from adadfq_core.shell.telling import printable
 
 POLL_SECONDS = 0.5
 
@@ -57,7 +59,7 @@ def train(
     if preset is None and config is None:
         preset = DEFAULT_PRESET
     settings = make_settings(changes) if preset is None else preset_settings(preset, changes)
-    root = (run_dir or runs_folder()).expanduser().absolute()
+    root = expanded(run_dir or runs_folder()).absolute()
     run_id = runs.start(root, checked(settings), preset or "", own_code=True)
     try:
         _follow(root, run_id)
@@ -86,7 +88,7 @@ def _follow(root: Path, run_id: str) -> None:
             records += update.records
             for record in update.records:
                 if record.kind is runs.RecordKind.NOTICE:
-                    console.print(record.data["text"])
+                    console.print(printable(record.data["text"]), markup=False)
             reached = summarize(records)
             shown = "" if reached.top1_q_last is None else f" Q {reached.top1_q_last:.2f} %"
             bar.update(

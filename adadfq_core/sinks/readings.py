@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from adadfq_core.errors import RunFailed
 from adadfq_core.inspection.contact_sheet import contact_sheet
 from adadfq_core.runs import arrays
 from adadfq_core.runs.records import Record, RecordKind
@@ -107,9 +108,12 @@ def sheet_picture(root: Path, sheet: Record) -> bytes:
 
     Raises:
         InputError: the images are neither grey nor in colour.
-        RunFailed: the sheet's file is missing or damaged.
+        RunFailed: the sheet's file is missing or damaged, or lacks what is shown.
     """
     held = arrays(root, sheet)
+    missing = {"pixels", "labels", "h_prime"} - held.keys()
+    if missing:  # a run that came as a file, with no word on its network, may lack some
+        raise RunFailed(f"The sheet of iteration {sheet.iteration} has no {min(missing)}.")
     captions = [
         f"{label}: H' {h_prime:.2f}"
         for label, h_prime in zip(held["labels"], held["h_prime"], strict=True)

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adadfq_core.errors import InputError
-from adadfq_core.files import replace_atomically
+from adadfq_core.files import expanded, replace_atomically
+from adadfq_core.home import ASSETS
 from adadfq_core.training.pretraining import EpochReport, Recipe, pretrain
-from adadfq_core.zoo.assets import ASSETS, record_checksums
+from adadfq_core.zoo.assets import record_checksums
 from adadfq_core.zoo.bundled import BUNDLED, card_name, weights_name
 from adadfq_core.zoo.data import open_data
 from adadfq_core.zoo.entry import ZooEntry
@@ -130,7 +131,7 @@ def _holds_jpeg(path: Path) -> bool:
         return False
     from adadfq_core.zoo.data.parquet import open_file  # pyarrow is slow to import
 
-    _, picture = next(iter(open_file(path.expanduser()).read([0])))
+    _, picture = next(iter(open_file(expanded(path)).read([0])))
     return isinstance(picture, bytes) and picture.startswith(_JPEG_START)
 
 

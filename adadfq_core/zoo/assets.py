@@ -6,8 +6,8 @@ from pathlib import Path
 
 from adadfq_core.errors import InputError
 from adadfq_core.files import replace_atomically, sha256
+from adadfq_core.home import ASSETS
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CHECKSUMS = "SHA256SUMS"
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from torch import nn
 
 from adadfq_core.errors import InputError
+from adadfq_core.home import ASSETS
 from adadfq_core.zoo import class_names, fashion_mnist
-from adadfq_core.zoo.assets import ASSETS, verified
+from adadfq_core.zoo.assets import verified
 from adadfq_core.zoo.entry import Progress, ZooEntry, fetched, silent
 from adadfq_core.zoo.formats import ImageFormat
 from adadfq_core.zoo.networks import SmallResNet, resnet20

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import expanded
 
 _EXAMPLE = "for example my_networks:resnet20 or path/to/my_networks.py:resnet20"
 
@@ -91,7 +92,7 @@ def _import_module(where: str) -> ModuleType:
 
 
 def _import_file(where: str) -> ModuleType:
-    path = Path(where).expanduser().absolute()
+    path = expanded(where).absolute()
     if not os.path.isfile(path):  # where Path.is_file fails on a name that is too long
         raise InputError(f"There is no file {where}; check the path, {_EXAMPLE}.")
     _search_first(path.parent)

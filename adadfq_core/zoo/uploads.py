@@ -9,6 +9,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.files import replace_atomically
 from adadfq_core.home import uploads_folder
 from adadfq_core.zoo.entry import ZooEntry
+from adadfq_core.zoo.weight_files import check_name
 from adadfq_core.zoo.weights import load_weights
 
 MOST_MEGABYTES = 400
@@ -28,6 +29,8 @@ def keep_upload(file_name: str, content: bytes, entry: ZooEntry) -> Path:
             f"{file_name} has {len(content) / 2**20:.0f} MB; at most {MOST_MEGABYTES} MB can be "
             "uploaded, larger weights are given to 'python -m adadfq_core train --weights'."
         )
+    # Before anything is written: a suffix of another kind may be no part of a file's name at all.
+    check_name(Path(file_name))
     suffix = Path(file_name).suffix.lower()
     folder = uploads_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,10 @@ def keep_upload(file_name: str, content: bytes, entry: ZooEntry) -> Path:
     try:
         load_weights(entry.build(), path)
     except InputError as error:
+        raise InputError(str(error).replace(str(path), file_name)) from error
+    else:
+        new = False  # it stays
+    finally:
         if new:
             path.unlink(missing_ok=True)
-        raise InputError(str(error).replace(str(path), file_name)) from error
     return path

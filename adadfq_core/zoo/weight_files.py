@@ -23,6 +23,7 @@ from adadfq_core.errors import InputError
 SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".ckpt")
 """Ends of the names of weight files."""
 
+_ACCEPTED = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 _SAVE_INSTEAD = "save its weights alone with torch.save(network.state_dict(), 'weights.pth')"
 
 # What a download often brings instead of the file itself, by its first bytes.
@@ -60,15 +61,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return _weights_within(path, *_read_pickled(path))
 
 
-def _check_file(path: Path) -> None:
-    accepted = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    if os.path.isdir(path):
-        raise InputError(f"{path} is a folder; give the weight file itself ({accepted}).")
+def check_name(path: Path) -> None:
+    """Refuse a file that is not named like one with weights.
+
+    Raises:
+        InputError: it does not end in one of `SUFFIXES`.
+    """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not named like a weight file; it must end in {accepted}.")
+        raise InputError(f"{path} is not named like a weight file; it must end in {_ACCEPTED}.")
+
+
+def _check_file(path: Path) -> None:
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; give the weight file itself ({_ACCEPTED}).")
+    check_name(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # A pipe would be waited for, a device such as /dev/zero never ends.
-        raise InputError(f"{path} is a device or a pipe; give a weight file ({accepted}).")
+        raise InputError(f"{path} is a device or a pipe; give a weight file ({_ACCEPTED}).")
     try:
         with path.open("rb") as handle:
             start = handle.read(64)
@@ -84,22 +93,30 @@ def _check_file(path: Path) -> None:
     for magics, what in _NOT_WEIGHTS.items():
         if start.lstrip().lower().startswith(magics):
             raise InputError(f"{path} is {what}.")
-    if _is_torchscript(path):
+    members = _zip_members(path)
+    if any(member.filename.endswith("/constants.pkl") for member in members):
         raise InputError(
             f"{path} is a TorchScript archive, a program with its weights; open it with "
             "torch.jit.load and save its weights alone with torch.save(script.state_dict(), "
             "'weights.pth')."
         )
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        # torch.save packs nothing; a small file that unpacks to a large one would fill the memory.
+        raise InputError(
+            f"{path} unpacks to more than its own size, as no file of torch.save does; do not "
+            "trust it."
+        )
 
 
-def _is_torchscript(path: Path) -> bool:
+def _zip_members(path: Path) -> list[zipfile.ZipInfo]:
+    """The members of a zip file; none where it is no zip file or a damaged one."""
     try:
         if not zipfile.is_zipfile(path):
-            return False
+            return []
         with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+            return archive.infolist()
     except Exception:  # damaged in any way: reading the weights will say so
-        return False
+        return []
 
 
 def _reason(error: BaseException) -> str:

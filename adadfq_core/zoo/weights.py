@@ -16,6 +16,9 @@ __all__ = ["SUFFIXES", "fill", "fit_names", "load_weights", "read_weights"]
 # Parts of a name that wrappers of PyTorch add: DataParallel's and torch.compile's.
 _WRAPPERS = frozenset({"module", "_orig_mod"})
 
+# Parts of names that may be dropped or added. Networks nest a few deep, hostile files without end.
+_MOST_PREFIXES = 32
+
 # Entries that count calls or operations: they have no effect on what a network computes.
 _COUNTERS = frozenset({"num_batches_tracked", "total_ops", "total_params", "n_averaged"})
 
@@ -34,7 +37,7 @@ def _shared_prefixes(names: Iterable[str]) -> list[str]:
     for name in names:
         if _is_counter(name):
             continue
-        parts = name.split(".")[:-1]
+        parts = name.split(".", _MOST_PREFIXES)[:-1]
         if shared is None:
             shared = parts
         while shared != parts[: len(shared)]:

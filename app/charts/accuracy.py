@@ -13,6 +13,7 @@ from app.charts.style import (
     Part,
     change_marks,
     layout,
+    literal,
     say_empty,
 )
 
@@ -48,7 +49,9 @@ def accuracy_figure(
         )
     if beside is not None:
         name, others, top1 = beside
-        lines.append(_measured(others, top1, name, {"color": BESIDE_COLOUR, "dash": "dot"}))
+        lines.append(
+            _measured(others, top1, literal(name), {"color": BESIDE_COLOUR, "dash": "dot"})
+        )
     return go.Figure(
         lines,
         layout("iteration", "top-1 (%)", xaxis={"range": [0, total]}, **change_marks(changes)),

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from adadfq_core.inspection.close_up import CloseUp
-from app.charts.style import OVER_COLOUR, P_COLOUR, Q_COLOUR, UNDER_COLOUR, Part, layout
+from app.charts.style import OVER_COLOUR, P_COLOUR, Q_COLOUR, UNDER_COLOUR, Part, layout, literal
 
 # Of more classes only those that carry most of either distribution are drawn.
 MOST_CLASSES = 12
@@ -29,7 +29,7 @@ def top_figure(sample: CloseUp, classes: Sequence[str]) -> go.Figure:
             {
                 "type": "bar",
                 "orientation": "h",
-                "y": [classes[label] for label in labels],
+                "y": [literal(classes[label]) for label in labels],
                 "x": [100 * top[label] if label in top else None for label in labels],
                 "name": name,
                 "marker": {"color": colour},
@@ -41,7 +41,7 @@ def top_figure(sample: CloseUp, classes: Sequence[str]) -> go.Figure:
             "share (%)",
             "",
             xaxis={"range": [0, 100]},
-            yaxis={"autorange": "reversed", "automargin": True},
+            yaxis={"type": "category", "autorange": "reversed", "automargin": True},
             barmode="group",
             bargap=0.25,
             margin={"l": 8, "r": 12, "t": 28, "b": 44},
@@ -52,7 +52,7 @@ def top_figure(sample: CloseUp, classes: Sequence[str]) -> go.Figure:
 def distributions_figure(sample: CloseUp, classes: Sequence[str]) -> go.Figure:
     """`p_ds` and `p_as` over the classes in percent; the class asked of G is marked."""
     drawn = _largest(sample)
-    names = [classes[label] for label in drawn]
+    names = [literal(classes[label]) for label in drawn]
     marks: list[Part] = []
     if sample.label in drawn:
         marks.append(
@@ -83,6 +83,8 @@ def distributions_figure(sample: CloseUp, classes: Sequence[str]) -> go.Figure:
         layout(
             "",
             "share (%)",
+            # Names that look like numbers or dates stay names.
+            xaxis={"type": "category"},
             barmode="group",
             bargap=0.25,
             margin={"l": 48, "r": 12, "t": 64, "b": 44},

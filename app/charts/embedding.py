@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.style import class_scale, layout, say_empty
+from app.charts.style import class_scale, layout, literal, say_empty
 
 
 def embedding_figure(
@@ -33,7 +33,7 @@ def embedding_figure(
             else "embed_every = 0: this run makes no map; the Inspect page does",
         )
         return figure
-    names = np.array(classes)
+    names = np.array([literal(name) for name in classes])
     colours = class_scale(len(classes))
     return go.Figure(
         [

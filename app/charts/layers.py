@@ -17,6 +17,7 @@ from app.charts.style import (
     UNDER_COLOUR,
     Part,
     layout,
+    literal,
     say_empty,
     tinted,
 )
@@ -64,7 +65,8 @@ def mismatch_figure(
         share = 100 * totals[largest] / np.nansum(totals)
         ticks[largest] = tinted("▶", UNDER_COLOUR, f"{ticks[largest]} · {share:.0f} % of the sum")
     texts = [
-        f"<b>{layer.name}</b><br>mean {layer.mean_part:.4g} · variance {layer.variance_part:.4g}"
+        f"<b>{literal(layer.name)}</b><br>mean {layer.mean_part:.4g} "
+        f"· variance {layer.variance_part:.4g}"
         f"<br>together {layer.total:.4g}"
         for layer in synthetic
     ]
@@ -100,7 +102,8 @@ def mismatch_figure(
                     "line": {"width": 1, "color": "white"},
                 },
                 "hovertext": [
-                    f"<b>{layer.name}</b><br>real images {layer.total:.4g}" for layer in real
+                    f"<b>{literal(layer.name)}</b><br>real images {layer.total:.4g}"
+                    for layer in real
                 ],
                 "hoverinfo": "text",
             }
@@ -207,7 +210,7 @@ def _lines(ranges: Sequence[tuple[float, float] | None], units: np.ndarray) -> n
 def _shortened(names: Sequence[str]) -> list[str]:
     """Names that fit beside the axis: the end of a layer's path tells the layers apart."""
     return [
-        name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :].lstrip('.')}"
+        literal(name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :].lstrip('.')}")
         for name in names
     ]
 
@@ -230,7 +233,7 @@ def _percent(share: float) -> str:
 
 
 def _site_text(site: SiteRanges) -> str:
-    lines = [f"<b>{site.name}</b>"]
+    lines = [f"<b>{literal(site.name)}</b>"]
     if site.in_force is None:
         lines.append("Q has no range yet")
     else:

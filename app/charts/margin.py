@@ -12,6 +12,7 @@ from app.charts.style import (
     UNDER_COLOUR,
     Part,
     layout,
+    literal,
     margin_marks,
 )
 
@@ -64,7 +65,7 @@ def margin_figure(
         counts, _ = np.histogram(others, bins=edges)
         shares = counts * _percent_of_one(others)
         highest = max(highest, shares.max())
-        traces.append(_outline(edges, shares, name))
+        traces.append(_outline(edges, shares, literal(name)))
     return go.Figure(
         traces,
         layout(

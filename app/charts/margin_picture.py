@@ -24,6 +24,7 @@ from app.charts.style import (
     Part,
     class_colours,
     layout,
+    literal,
     margin_marks,
     tinted,
 )
@@ -99,7 +100,7 @@ def _rows_axis(classes: Sequence[str]) -> Part:
     return {
         "range": [len(classes) - 0.3, -1.4],
         "tickvals": list(range(len(classes))),
-        "ticktext": list(classes),
+        "ticktext": [literal(name) for name in classes],
         "showgrid": False,
         "zeroline": False,
     }
@@ -272,9 +273,10 @@ def _sample_marks(
 
 
 def _hover_texts(samples: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[str]:
-    answers = [_answers(samples[name], classes) for name in ("p_logits", "q_logits")]
+    names = [literal(name) for name in classes]
+    answers = [_answers(samples[name], names) for name in ("p_logits", "q_logits")]
     return [
-        f"asked of G: <b>{classes[label]}</b><br>P: {p} · Q: {q}"
+        f"asked of G: <b>{names[label]}</b><br>P: {p} · Q: {q}"
         f"<br>H' {h:.3f} · adaptability {1 - h:.3f}<br>{_push_text(push)}"
         for label, p, q, h, push in zip(
             samples["labels"], *answers, samples["h_prime"], samples["push"], strict=True

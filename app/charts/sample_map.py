@@ -17,6 +17,7 @@ from app.charts.style import (
     Part,
     class_scale,
     layout,
+    literal,
     say_empty,
 )
 
@@ -64,6 +65,7 @@ def sample_map_figure(
         figure = go.Figure(layout=layout(*axes[:2]))
         say_empty(figure, "nothing to place on the map")
         return figure
+    names = [literal(name) for name in classes]
     real_marker: Part = {"size": 4 if flat else 2, "opacity": 0.35, "color": P_COLOUR}
     if colouring == "class":
         real_marker |= {"color": real.labels, **class_scale(len(classes))}
@@ -72,7 +74,7 @@ def sample_map_figure(
             real.positions,
             "real",
             {"symbol": "circle", **real_marker},
-            [classes[label] for label in real.labels],
+            [names[label] for label in real.labels],
             None,
         ),
         _points(
@@ -84,7 +86,7 @@ def sample_map_figure(
                 "line": {"width": 0.5, "color": P_COLOUR},
                 **_colours(rows, classes, colouring),
             },
-            _told(rows, classes),
+            _told(rows, names),
             rows[["iteration", "place"]].to_numpy().tolist(),
         ),
     ]

@@ -7,6 +7,7 @@ part once, while every `add_...` or `update_...` checks anew what is there alrea
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -39,6 +40,8 @@ ROOM_BETWEEN_NAMES = 0.3
 # In pixels: from the line to its name, and from one name down to the next.
 NAME_GAP = 3
 NAME_DROP = 15
+# Of a user's words, in characters: names of classes and runs may have thousands.
+LONGEST_TEXT = 80
 
 # Ten colours that readers with a colour-vision deficiency can tell apart (Petroff,
 # "Accessible color sequences for data visualization", arXiv 2107.02270).
@@ -100,6 +103,13 @@ def layout(
     }
 
 
+def literal(text: str) -> str:
+    """`text` as Plotly, which reads texts as HTML, shows it: as it is, a very long one cut."""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[: LONGEST_TEXT // 2]}…{text[-LONGEST_TEXT // 2 :]}"
+    return html.escape(text, quote=False)
+
+
 def change_marks(changes: Iterable[tuple[int, str]]) -> dict[str, list[Part]]:
     """Shapes and annotations that mark on the iteration axis when settings changed.
 
@@ -116,7 +126,7 @@ def change_marks(changes: Iterable[tuple[int, str]]) -> dict[str, list[Part]]:
                 "text": "▾",
                 "showarrow": False,
                 "yanchor": "bottom",
-                "hovertext": f"iteration {iteration}: {text}",
+                "hovertext": f"iteration {iteration}: {literal(text)}",
             }
         )
     return {"shapes": shapes, "annotations": annotations}
@@ -198,6 +208,7 @@ def beside_lines(name: str, lines: Iterable[Part], colour: str = BESIDE_COLOUR) 
     One entry in the legend, in `colour`, stands for all of them and shows or hides them together.
     """
     style = {"width": 1.2, "dash": "dot"}
+    name = literal(name)
     entry = {
         "type": "scatter",
         "x": [None],

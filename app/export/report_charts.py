@@ -5,7 +5,6 @@ Where a run has nothing to draw, a sentence stands in place of the chart.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -136,7 +135,7 @@ def margin_chart(frame: Frame, classes: Sequence[str]) -> Drawn:
         return "No batch was stored, so there is no picture of the margin."
     low, high = frame.settings.lambda_l, frame.settings.lambda_u
     samples = {**frame.images, "push": pushes(frame.images, frame.settings)}
-    figure = margin_picture(samples, low, high, _shown(classes))
+    figure = margin_picture(samples, low, high, classes)
     h_prime = frame.images["h_prime"]
     inside = int(((h_prime >= low) & (h_prime <= high)).sum())
     title = f"Samples of iteration {frame.images_iteration} on the H' axis"
@@ -149,7 +148,7 @@ def map_chart(frame: Frame, classes: Sequence[str]) -> Drawn:
     parts = [part for part in (frame.real, frame.synthetic) if part is not None]
     if not parts:
         return "This run made no map of features."
-    figure = embedding_figure(frame.real, frame.synthetic, _shown(classes))
+    figure = embedding_figure(frame.real, frame.synthetic, classes)
     # As SVG it needs no WebGL, which is missing on paper and on some machines.
     whole = figure.to_plotly_json()
     whole["data"] = [{**trace, "type": "scatter"} for trace in whole["data"]]
@@ -159,8 +158,3 @@ def map_chart(frame: Frame, classes: Sequence[str]) -> Drawn:
     title = "UMAP of P's features: synthetic against real"
     alt = f"{count} images as points, near each other where P sees them alike."
     return Chart("map", title, go.Figure(whole), 460, alt)
-
-
-def _shown(classes: Sequence[str]) -> list[str]:
-    """Names that Plotly, which reads texts as HTML, shows as they are."""
-    return [html.escape(name, quote=False) for name in classes]

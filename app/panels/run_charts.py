@@ -26,6 +26,7 @@ from app.charts.terms import (
     terms_figure,
 )
 from app.components.live_chart import Download, live_chart
+from app.markdown import plain
 from app.run_figures import (
     accuracy_title,
     h_prime_bins,
@@ -213,7 +214,8 @@ def _tell_of_other_losses(view: RunView, beside: RunView | None) -> None:
     """Say so where the compared runs minimise different functions."""
     if beside is not None and plays_gdfq(beside) != plays_gdfq(view):
         st.caption(
-            f"{beside.info.preset} minimises other losses: compare how they run, not how high."
+            f"{plain(beside.info.preset)} minimises other losses: compare how they run, not how "
+            "high."
         )
 
 

@@ -137,15 +137,15 @@ def page() -> None:
         st.warning(plain(problem))
     try:
         known = runs.list_runs(root)
+        run_id = st.session_state.get("run_id", newest(known))
+        info = next((info for info in known if info.run_id == run_id), None)
+        if info is not None and st.session_state.get("shown_run") != info.run_id:
+            # Attached to a run: the sliders take the values in force.
+            controls.show_settings(runs.current_settings(root, info.run_id))
+            st.session_state["shown_run"] = info.run_id
     except (InputError, RunFailed) as error:
         st.error(plain(str(error)))
         return
-    run_id = st.session_state.get("run_id", newest(known))
-    info = next((info for info in known if info.run_id == run_id), None)
-    if info is not None and st.session_state.get("shown_run") != info.run_id:
-        # Attached to a run: the sliders take the values in force.
-        controls.show_settings(runs.current_settings(root, info.run_id))
-        st.session_state["shown_run"] = info.run_id
     unended = info is not None and not info.ended
     with st.sidebar:
         controls.settings_panel(root, info.run_id if info else None, unended)

@@ -9,10 +9,11 @@ import streamlit as st
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.export.jobs import preparation, start_preparing
+from adadfq_core.export.jobs import preparation
 from adadfq_core.export.preparation import Preparation, folder_of
 from adadfq_core.home import runs_folder
 from adadfq_core.runs import RecordKind, RunInfo
+from app import access
 from app.export.run_report import report_bytes
 from app.export.usage import export_command
 from app.markdown import plain
@@ -81,7 +82,7 @@ def taking(root: Path, info: RunInfo, iteration: int) -> None:
     run_id = info.run_id
     found = preparation(root, run_id, iteration)
     if (found is None or found.state == "failed") and prepare_button(found):
-        start_preparing(root, run_id, iteration)
+        access.prepare(root, run_id, iteration)
         st.rerun()
     if found is None:
         return

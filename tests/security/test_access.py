@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from adadfq_core.runs.store import RunStore
 from adadfq_core.server_options import DATA_ROOTS
 from adadfq_core.settings import RunSettings
 from app import access
+from app.markdown import JOINER
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -52,6 +54,40 @@ def own(root: Path, run_id: str, owner: str) -> str:
     with session(RunStore(root).database, "IMMEDIATE") as connection:
         connection.execute("UPDATE runs SET owner = ? WHERE run_id = ?", (owner, run_id))
     return run_id
+
+
+@pytest.mark.parametrize(
+    ("installed", "can"),
+    [
+        ({"authlib", "httpx2"}, True),
+        ({"authlib", "httpx"}, True),
+        ({"authlib"}, False),
+        ({"httpx2"}, False),
+        (set(), False),
+    ],
+)
+def test_signing_in_is_offered_only_where_it_works(
+    root: Path, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, installed: set[str], can: bool
+) -> None:
+    known = importlib.util.find_spec
+
+    def find(name: str, *rest: Any) -> object:
+        if name in ("authlib", "httpx", "httpx2"):
+            return object() if name in installed else None
+        return known(name, *rest)
+
+    sign_in(None)
+    monkeypatch.setattr(access.importlib.util, "find_spec", find)
+    page = AppTest.from_function(_only_the_panel).run()
+    assert [button.label for button in page.button] == ["Sign in"] * can
+    told = [warning.value for warning in page.warning]
+    assert bool(told) != can and all("pip install -r requirements-auth.txt" in t for t in told)
+
+
+def _only_the_panel() -> None:
+    from app.access import sign_in_panel
+
+    sign_in_panel()
 
 
 @pytest.mark.parametrize(
@@ -141,6 +177,8 @@ def test_who_starts_or_imports_a_run_owns_it(
         lambda: access.start(root, RunSettings(), "quick"),
         lambda: access.import_run(root, source),
         lambda: access.start_sweep(root, PLAN, name="mine"),
+        lambda: access.prepare(root, first, 1),
+        lambda: access.measure_pace(RunSettings(), 1),
     ):
         with pytest.raises(InputError, match="Sign in first"):
             action()
@@ -183,6 +221,7 @@ def test_the_page_shows_all_runs_and_greys_out_what_is_not_ones_own(
     enabled = {button.label for button in page.button if not button.disabled}
     assert {"Start", "Sign out"} <= enabled and "Resume" not in enabled
     captions = " ".join(caption.value for caption in page.caption).replace("\\", "")
+    captions = captions.replace(JOINER, "")
     assert f"{run_id} belongs to {ANN}: you can look at it, and start your own." in captions
     # A slider that is moved nevertheless, by whatever means, changes nothing.
     sign_in(None)

@@ -125,6 +125,8 @@ def test_the_bundled_network_and_named_data_need_no_root(root: Path) -> None:
     check_files(RunSettings(data="fashion-mnist"))
     check_files(RunSettings(data="none"))
     load_float_network(RunSettings())
+    images = find("fashion-resnet20").images
+    assert len(open_data("fashion-mnist", images, limit=20).labels) == 20
     with pytest.raises(InputError, match=REFUSED):
         check_files(RunSettings(data="./cifar10"))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from adadfq_core.errors import InputError
+from adadfq_core.home import ASSETS
 from adadfq_core.zoo import fashion_mnist
-from adadfq_core.zoo.assets import ASSETS
 
 
 def test_the_bundled_test_split() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import adadfq_core
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.zoo.assets import ASSETS
+from adadfq_core.home import ASSETS
 
 AUTO = "auto"
 """The address of the cluster that this machine is part of."""

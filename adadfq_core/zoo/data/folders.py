@@ -77,7 +77,9 @@ def _labelled(folder: Path) -> Source:
     def read(indices: Sequence[int]) -> Iterator[tuple[str, Picture]]:
         return ((str(paths[index]), paths[index]) for index in indices)
 
-    return Source(torch.tensor(labels), tuple(classes), read)
+    # A name need not be text, and what is none can be shown nowhere.
+    shown = (os.fsencode(name).decode(errors="replace") for name in classes)
+    return Source(torch.tensor(labels), tuple(shown), read)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -57,7 +57,13 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path} holds {len(raw) - header} values where its header states {expected}; "
             "restore the original file."
         )
-    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+    try:
+        return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+    except ValueError as error:  # too many dimensions, or too large ones beside a zero
+        raise InputError(
+            f"The header of {path} states a shape that no array can have; restore the original "
+            "file."
+        ) from error
 
 
 def _stated_bytes(start: bytes, path: Path) -> int:

@@ -8,11 +8,15 @@ from torch import Tensor
 
 from adadfq_core.errors import InputError
 
+_MOST_DIGITS = 18
+"""Of a class name that counts as a number; Python refuses to read thousands of them."""
+
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Class names sorted; as numbers where all are decimal numbers, so that 10 comes after 9."""
     found = sorted(names)
-    return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
+    numbers = all(name.isdecimal() and len(name) <= _MOST_DIGITS for name in found)
+    return sorted(found, key=int) if numbers else found
 
 
 def check_labels(

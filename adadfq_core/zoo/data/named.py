@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from adadfq_core.errors import InputError
-from adadfq_core.home import home
-from adadfq_core.zoo.assets import ASSETS, verified
+from adadfq_core.home import ASSETS, home
+from adadfq_core.zoo.assets import verified
 from adadfq_core.zoo.data.idx import read_split, split_source
 from adadfq_core.zoo.data.pixels import Source
 

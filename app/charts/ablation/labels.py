@@ -14,7 +14,7 @@ from adadfq_core.ablation.plan import COMPOUND_AXES
 from adadfq_core.ablation.states import CellStatus
 from adadfq_core.ablation.tables import LOWER, UPPER, Pivot
 from adadfq_core.settings import metadata
-from app.charts.style import Part
+from app.charts.style import Part, literal
 
 # Perceptually uniform, and read without telling hues apart.
 SEQUENCE = "Viridis"
@@ -46,7 +46,7 @@ def axis_title(axis: str) -> str:
 
 def value_name(value: Any) -> str:
     """A value of an axis, safe within a figure's text."""
-    return html.escape(value_text(value), quote=False)
+    return literal(value_text(value))
 
 
 def is_log(axis: str) -> bool:

@@ -13,7 +13,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.presets import PRESETS, WHAT_IFS
 from adadfq_core.settings import LIVE_SETTINGS, RunSettings, bounds, field, metadata
 from app.glossary import glossary_link
-from app.markdown import plain
+from app.markdown import code, plain
 
 ROWS = "ablation_axes"
 MOST_AXES = 8
@@ -79,7 +79,7 @@ def explained(axis: Axis) -> str:
     name = f"{f'${symbol}$ ' if symbol else ''}{words(axis.name)}"
     if not axis.values:
         return f"{name}, from {axis.low:g} to {axis.high:g}"
-    shown = ", ".join(f"`{value_text(value)}`" for value in axis.values[:MOST_VALUES_SHOWN])
+    shown = ", ".join(code(value_text(value)) for value in axis.values[:MOST_VALUES_SHOWN])
     more = ", …" * (len(axis.values) > MOST_VALUES_SHOWN)
     count = f"{len(axis.values)} value{'s' * (len(axis.values) != 1)}"
     return f"{name}, {count}: {shown}{more}"

@@ -25,6 +25,7 @@ from app.charts.ablation.panels import Group
 from app.charts.ablation.parallel import parallel_figure, parallel_rows
 from app.charts.ablation.surface import surface_figure
 from app.components.live_chart import Download, live_chart
+from app.markdown import JOINER
 from app.panels.ablation.choices import (
     choice_row,
     choose_axis,
@@ -91,8 +92,9 @@ def _axis_name(axis: str) -> str:
 
 
 def _held(fixed: dict[str, Any]) -> str:
-    """The values of the axes that are held, for a heading."""
-    return "".join(f", {_axis_name(axis)} = {value_text(value)}" for axis, value in fixed.items())
+    """The values of the axes that are held, for a chart's heading, which knows subscripts."""
+    held = ((axis, value_text(value).replace("<", f"<{JOINER}")) for axis, value in fixed.items())
+    return "".join(f", {_axis_name(axis)} = {value}" for axis, value in held)
 
 
 def _over_two(sweep: Sweep, name: str, axes: list[str], make: Callable[..., go.Figure]) -> None:

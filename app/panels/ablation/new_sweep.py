@@ -21,7 +21,6 @@ from adadfq_core.ablation.estimate import (
     known_runs,
 )
 from adadfq_core.ablation.plan import Design, Halving, Plan, Point
-from adadfq_core.ablation.probe import probe
 from adadfq_core.ablation.space import room_for, sweep_bytes
 from adadfq_core.cores import cores
 from adadfq_core.errors import InputError, RunFailed
@@ -333,7 +332,7 @@ def _cost(root: Path, plan: Plan, workers: int, threads: int, address: str) -> i
     if unknown and _wants_to_measure(len(unknown), workers):
         with st.spinner("Playing a few iterations …"):
             for like in unknown:
-                paces[like] = measured[workers, like] = probe(wanted[like], workers)
+                paces[like] = measured[workers, like] = access.measure_pace(wanted[like], workers)
     found = estimate(plan, workers, threads, paces)
     with numbers:
         left, right = st.columns([2, 3])

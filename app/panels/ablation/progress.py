@@ -190,7 +190,7 @@ def _tell_reason(info: SweepInfo) -> None:
             st.caption(plain(info.reason))
     elif info.status in (SweepStatus.FAILED, SweepStatus.LOST):
         st.error(
-            f"{info.reason} Resume goes on with the runs that are missing.",
+            f"{plain(info.reason)} Resume goes on with the runs that are missing.",
             icon=":material/error:",
         )
     elif info.reason:

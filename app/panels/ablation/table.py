@@ -15,6 +15,7 @@ from adadfq_core.ablation.tables import (
     to_latex,
     to_markdown,
 )
+from app.markdown import plain
 from app.panels.ablation.choices import (
     choice_row,
     choose_axis,
@@ -44,7 +45,7 @@ def table_panel(sweep: Sweep) -> None:
     fixed = choose_fixed(choices, frame, sweep_id, (rows, columns))
     shown = pivot(frame, rows, columns, value, fixed)
     with st.container(key="sweep-table"):
-        st.markdown(to_markdown(shown))
+        st.markdown(to_markdown(shown, plain))
     row = st.container(horizontal=True)
     stem = f"{sweep_id}-{value}"
     with row:

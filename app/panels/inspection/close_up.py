@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 import streamlit as st
 
@@ -90,7 +92,8 @@ def _networks_view(reply: CloseUpReply, held: Inspected) -> None:
         st.markdown("### Nearest real images, by P's features")
         tiles = [
             f"<figure>{picture(pixels, f'real {held.classes[label]}')}"
-            f"<figcaption>{held.classes[label]}<br>distance {distance:.2f}</figcaption></figure>"
+            f"<figcaption>{html.escape(held.classes[label])}<br>distance {distance:.2f}"
+            "</figcaption></figure>"
             for pixels, label, distance in zip(
                 reply.pixels, reply.nearest.labels[0], reply.nearest.distances[0], strict=True
             )

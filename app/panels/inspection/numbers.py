@@ -97,7 +97,7 @@ def _fidelity_view(reply: FidelityReply, classes: Sequence[str]) -> None:
     )
     st.caption(" · ".join(map(glossary_link, EXPLAINED)))
     for note in (*found.notes, *reply.notices):
-        st.caption(note)
+        st.caption(plain(note))
 
 
 def _layers_view(reply: LayersReply, run_id: str) -> None:
