@@ -16,6 +16,7 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "image_std": st.none()
     | st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
     "method": st.sampled_from(["adadfq", "gdfq", "real"]),
+    "bias_correction": st.booleans(),
     "class_shift": st.booleans(),
     "bit_overrides": st.sampled_from(["", "first=8,last=8", "layer?.[!a]*=4, last=2"]),
     "schedule": st.sampled_from(["constant", "steps", "cosine"]),

@@ -35,6 +35,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("latent_dim", 0, "a whole number from 1 to 4096"),
     ("generator_width", 2, "a whole number from 4 to 1024"),
     ("generator_width", 65, "a multiple of 2"),
+    ("bias_correction", "perhaps", "true or false"),
     ("class_shift", "perhaps", "true or false"),
     ("lambda_l", -0.1, "a number from 0 to 1"),
     ("lambda_l", None, "a number from 0 to 1"),

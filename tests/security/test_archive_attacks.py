@@ -85,7 +85,7 @@ def refuse(root: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message) as told:
         give(root, content)
     sentence = str(told.value)
-    assert sentence.startswith("'run.zip' ") and len(sentence) < 600 and sentence.isprintable()
+    assert sentence.startswith("'run.zip' ") and len(sentence) < 700 and sentence.isprintable()
     assert state(root) == before
 
 

@@ -148,7 +148,8 @@ def test_shell_training_raises_top1_of_q(tmp_path: Path) -> None:
     done = shell(
         *("train", "--epochs", "6", "--set", "warmup_epochs=2", "--json"),
         *("--set", "iterations_per_epoch=40", "--set", "evaluate_every=80"),
-        *("--set", "evaluation_images=2000"),
+        # Two threads would wait for each other wherever other tests take the cores.
+        *("--set", "evaluation_images=2000", "--set", "threads=1"),
         *("--run-dir", str(tmp_path / "runs")),
     )
     assert done.returncode == 0, done.stderr
