@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from adadfq_core.errors import InputError
+from adadfq_core.files import read_start
 from adadfq_core.settings import RunSettings, field, make_settings
 
 MOST_BYTES = 64 * 1024
@@ -66,14 +67,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or as `from_yaml` says; the sentence names the file.
     """
-    try:
-        with path.open("rb") as handle:
-            content = handle.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"The settings file {path} cannot be read ({reason}); check its path."
-        ) from error
+    content = read_start(path, MOST_BYTES, f"The settings file {path}")
     try:
         return from_yaml(content)
     except InputError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from adadfq_core.ablation.axes import Axis, Value, axis_value, check_varied
 from adadfq_core.ablation.plan import BITS, MOST_CELLS, WHAT_IF, Cell, Plan, Point
 from adadfq_core.errors import InputError
+from adadfq_core.files import read_start
 from adadfq_core.presets import WHAT_IFS
 
 _DRAWS = 100
@@ -151,14 +152,7 @@ def read_points(path: Path) -> tuple[Point, ...]:
         InputError: it cannot be read or is no such table, an axis that is unknown or named twice,
             a value that is not allowed, the same point twice, or more than `plan.MOST_CELLS`.
     """
-    try:
-        with path.open("rb") as handle:
-            content = handle.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"The file of points '{path}' cannot be read ({reason}); check its path."
-        ) from error
+    content = read_start(path, _MOST_BYTES, f"The file of points '{path}'")
     if len(content) > _MOST_BYTES:
         raise InputError(
             f"The file of points '{path}' is larger than {_MOST_BYTES >> 20} MiB; a sweep has at "

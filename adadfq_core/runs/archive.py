@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import sqlite3
 import stat
@@ -28,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.files import replace_atomically
+from adadfq_core.files import check_no_folder, replace_atomically
 from adadfq_core.own_version import own_version
 from adadfq_core.runs.archive_format import (
     COMMANDS,
@@ -95,8 +94,7 @@ def export_run(root: Path, run_id: str, path: Path) -> None:
         RunFailed: the file cannot be written, or the run changed meanwhile.
     """
     refresh(root)
-    if not path.name or os.path.isdir(path):
-        raise InputError(f"'{path}' is a folder; name a file.")
+    check_no_folder(path)
     try:
         with replace_atomically(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             _write(RunStore(root), run_id, archive)

@@ -11,7 +11,7 @@ import typer
 
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.export.formats import SUFFIXES, Format
-from adadfq_core.files import expanded
+from adadfq_core.files import check_no_folder, expanded
 from adadfq_core.home import runs_folder
 from adadfq_core.shell.runs import RunDir, RunId
 from adadfq_core.shell.telling import megabytes
@@ -99,8 +99,7 @@ def _checked_out(out: Path, format: Format) -> Path:
         )
     if not os.path.isdir(out.absolute().parent):
         raise InputError(f"There is no folder '{out.absolute().parent}'; make it first.")
-    if os.path.isdir(out):
-        raise InputError(f"'{out}' is a folder; name a file.")
+    check_no_folder(out)
     return out
 
 

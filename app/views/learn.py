@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from adadfq_core.errors import InputError, RunFailed
+from app.lessons import MODULES, module_of
 from app.lessons.class_link import LESSON, asked_lesson, from_query, to_query
 from app.lessons.question import done
 from app.lessons.texts import text
 from app.markdown import plain
 from app.session import reads_address
 
-# In their order; a module is imported when its lesson is looked at, as some need PyTorch.
-MODULES = (
-    "lesson_1_quantization",
-    "lesson_2_memory",
-    "lesson_3_adaptability",
-    "lesson_4_game",
-    "lesson_5_fitting",
-    "lesson_6_results",
-)
 CHOSEN = "lesson"
 # The lesson that a link has opened, and sentences on what was bad about the link.
 _PROBLEMS = "lesson_link_problems"
-
-
-def module_of(number: int) -> ModuleType:
-    """The module of a lesson, from 1."""
-    return importlib.import_module(f"app.lessons.{MODULES[number - 1]}")
 
 
 def restore_from_address() -> None:

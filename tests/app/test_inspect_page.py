@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from silent_inspection import refuse
 from streamlit.testing.v1 import AppTest
 
-from adadfq_core.inspection.states import Refused, State
 from adadfq_core.runs.records import RecordKind, RunStatus
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import RunSettings
-from app.panels.inspection import service
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 CLASSES = ["bag", "boot", "coat"]
@@ -37,17 +36,7 @@ def sheet(n: int, first: int) -> dict[str, np.ndarray]:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ADADFQ_HOME", str(tmp_path))
-
-    class Nobody:
-        """In place of the process: it has an answer to nothing."""
-
-        def submit(self, request: object, slot: str) -> None:
-            pass
-
-        def state(self, request: object) -> State:
-            return Refused(f"No answer to {type(request).__name__} today.")
-
-    monkeypatch.setattr(service, "_service", Nobody)
+    refuse(monkeypatch, lambda request: f"No answer to {type(request).__name__} today.")
     return tmp_path / "runs"
 
 

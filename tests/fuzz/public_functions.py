@@ -132,7 +132,7 @@ EXCUSED = {
             runs.retention: prune
             runs.history: extended
             runs.control: arrays
-            files: replace_atomically sha256
+            files: replace_atomically sha256 read_start
             """
         )
     ),

@@ -16,21 +16,10 @@ from adadfq_core.settings import RunSettings
 from adadfq_core.zoo.registry import find
 from app import links
 from app.glossary import entries, matching
-from app.lessons import (
-    class_link,
-    lesson_1_quantization,
-    lesson_2_memory,
-    lesson_3_adaptability,
-    lesson_4_game,
-    lesson_5_fitting,
-    lesson_6_results,
-)
+from app.lessons import MODULES, class_link, module_of
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
-LESSONS = (
-    *(lesson_1_quantization, lesson_2_memory, lesson_3_adaptability),
-    *(lesson_4_game, lesson_5_fitting, lesson_6_results),
-)
+LESSONS = [module_of(number) for number in range(1, len(MODULES) + 1)]
 PAGES = ("play", "inspect", "take_away", "ablation", "runs", "learn", "glossary")
 RUN, SWEEP = "RUN", "SWEEP"
 

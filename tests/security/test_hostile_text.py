@@ -24,6 +24,7 @@ from hostile_texts import ALARM, HOST, HOSTILE, SHORT, hostile_run, hostile_swee
 from markdown_it import MarkdownIt
 from PIL import Image
 from safetensors.torch import save
+from silent_inspection import refuse
 from streamlit.testing.v1 import AppTest
 
 from adadfq_core.ablation.axes import parse_axis
@@ -31,7 +32,6 @@ from adadfq_core.ablation.results import results_frame
 from adadfq_core.ablation.tables import pivot, to_markdown
 from adadfq_core.errors import InputError
 from adadfq_core.home import uploads_folder
-from adadfq_core.inspection.states import Refused, State
 from adadfq_core.runs.database import session
 from adadfq_core.runs.store import RunStore
 from adadfq_core.shell.telling import print_table
@@ -47,7 +47,6 @@ from app.charts.style import LONGEST_TEXT, beside_lines, change_marks, literal
 from app.export.report import report_html
 from app.markdown import JOINER, code, plain
 from app.panels.ablation.axes import explained
-from app.panels.inspection import service
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = str(ROOT / "app" / "main.py")
@@ -237,17 +236,7 @@ def test_a_charts_text_is_as_it_was_but_for_its_length(name: str) -> None:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ADADFQ_HOME", str(tmp_path))
-
-    class Nobody:
-        """In place of the process that looks at networks: it refuses in hostile words."""
-
-        def submit(self, request: object, slot: str) -> None:
-            pass
-
-        def state(self, request: object) -> State:
-            return Refused(HOSTILE["addresses"])
-
-    monkeypatch.setattr(service, "_service", Nobody)
+    refuse(monkeypatch, lambda request: HOSTILE["addresses"])
     return tmp_path / "runs"
 
 

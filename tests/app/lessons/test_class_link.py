@@ -9,26 +9,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.lessons import (
-    lesson_1_quantization,
-    lesson_2_memory,
-    lesson_3_adaptability,
-    lesson_4_game,
-    lesson_5_fitting,
-    lesson_6_results,
-)
+from app.lessons import MODULES, module_of
 from app.lessons.class_link import asked_lesson, from_query, to_query
 from app.lessons.widgets import Choice, Span
 
 MAIN = str(Path(__file__).resolve().parents[3] / "app" / "main.py")
-LESSONS = {
-    1: lesson_1_quantization,
-    2: lesson_2_memory,
-    3: lesson_3_adaptability,
-    4: lesson_4_game,
-    5: lesson_5_fitting,
-    6: lesson_6_results,
-}
+LESSONS = {number: module_of(number) for number in range(1, len(MODULES) + 1)}
 
 
 def any_value(widget: Span | Choice, chance: random.Random) -> Any:
@@ -55,7 +41,7 @@ def test_what_a_lesson_is_set_to_comes_back_from_its_link(number: int) -> None:
 
 
 def test_a_lesson_at_its_start_has_a_link_without_values() -> None:
-    widgets = lesson_3_adaptability.widgets()
+    widgets = LESSONS[3].widgets()
     starts = {key: widget.start for key, widget in widgets.items()}
     assert to_query(3, widgets, starts) == {"lesson": "3"}
 
@@ -89,7 +75,7 @@ def test_a_bad_value_is_told_and_left_out(number: int, parameter: str, written: 
 
 def test_a_bad_value_costs_no_good_one_and_other_parameters_are_ignored() -> None:
     query = {"w.p_0": "3.5", "w.q_0": "99", "utm_source": "mail", "s.lambda_l": "0.2"}
-    values, problems = from_query(query, lesson_3_adaptability.widgets())
+    values, problems = from_query(query, LESSONS[3].widgets())
     assert values == {"learn_3_p_0": 3.5}
     assert len(problems) == 1 and "from -6 to 6 in steps of 0.5" in problems[0]
 
