@@ -34,8 +34,6 @@ and the least-squares slope of its samples is told, those of the first three min
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -45,6 +43,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from machine import machine
 
 if TYPE_CHECKING:
     from page_support import Phase, Stage
@@ -201,21 +200,6 @@ def measured(
         return phases, taken, watch(stage, 60 * memory_minutes, page, traffic)
 
 
-def machine(stage: Stage) -> dict[str, Any]:
-    """What the numbers depend on beside the project."""
-    import streamlit
-    import torch
-
-    return {
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "streamlit": streamlit.__version__,
-        "browser": stage.browser.version,
-    }
-
-
 def main(
     seconds: Annotated[int, typer.Option(min=5, help="Length of a phase's window.")] = 40,
     quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_SECONDS} s a window.")] = False,
@@ -251,7 +235,7 @@ def main(
             staged(Path(home), all_seconds // SHORTEST_EPOCH_SECONDS) as stage,
         ):
             phases, presses, long_phase = measured(stage, seconds, memory_minutes)
-            about = machine(stage)
+            about = {**machine(), "browser": stage.browser.version}
     except (InputError, RunFailed) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None

@@ -19,8 +19,6 @@ pages need, and reads all runs for the first time.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sqlite3
 import sys
 import tempfile
@@ -32,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from machine import machine
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -213,7 +212,6 @@ def main(
     ] = None,
 ) -> None:
     """Measure how soon the Runs page shows all runs of a large store."""
-    import streamlit
     from browser_support import SWITCHES, serve
     from page_support import chromium_or_exit
     from playwright.sync_api import sync_playwright
@@ -234,14 +232,7 @@ def main(
             first = load_ms(browser, url, number)
             loads = [load_ms(browser, url, number) for _ in range(samples)]
             clicks = [click_ms(browser, url, number) for _ in range(samples)]
-            about = {
-                "platform": platform.platform(),
-                "cores": os.cpu_count(),
-                "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
-                "python": platform.python_version(),
-                "streamlit": streamlit.__version__,
-                "browser": browser.version,
-            }
+            about = {**machine(), "browser": browser.version}
             browser.close()
     first_click, server, again = zip(*clicks, strict=True)
     taken = {"load": loads, "click": first_click, "server": server, "click again": again}

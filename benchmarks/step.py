@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -34,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from machine import machine, machine_line
 from plain_game import PlainGame, plain_q
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -242,12 +241,6 @@ def main(
         for dtype in (torch.float64, torch.float32)
     }
     timings = [measure(case, seconds=10 if quick else 30, fewest=5) for case in cases(quick)]
-    machine = {
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
     table = Table(
         "network", "bits", "batch", "threads", "plain, ms", "engine, ms", "ratio", "share of peak"
     )
@@ -256,7 +249,7 @@ def main(
         times = (f"{each.plain_ms:.0f}", f"{each.engine_ms:.0f}", f"{each.ratio:.2f}")
         table.add_row(*case, *times, f"{each.share:.0%}")
     console = Console()
-    console.print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    console.print(machine_line())
     for name, worst in distances.items():
         console.print(
             f"largest difference over {COMPARED_ITERATIONS} iterations, {name}: {worst:.1e}"
@@ -264,7 +257,7 @@ def main(
     console.print(table)
     if json_file is not None:
         timed = [asdict(each) for each in timings]
-        everything = {"machine": machine, "differences": distances, "timings": timed}
+        everything = {"machine": machine(), "differences": distances, "timings": timed}
         json_file.write_text(json.dumps(everything, indent=1), encoding="utf-8")
 
 

@@ -13,11 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adadfq_core.runs import queue_watch
 from adadfq_core.settings import RunSettings, make_settings
 from adadfq_core.training.trainer import Trainer
 
 TINY_IMAGE = (1, 8, 8)
 TINY_CLASSES = 3
+
+
+# Two test processes of as many threads as there are cores wait for each other most of the time.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +32,12 @@ def main_module() -> Iterator[None]:
     before = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = before
+
+
+@pytest.fixture(autouse=True)
+def no_look_at_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What watches a test's queue would start its runs in the middle of a later test."""
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY_S", 3600.0)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from adadfq_core.runs.process import (
     spawn_worker,
     started_at,
 )
+from adadfq_core.runs.queue_watch import watch
 from adadfq_core.runs.records import (
     ACTIVE,
     Command,
@@ -91,7 +92,12 @@ def _opened(root: Path) -> RunStore:
             store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
     if waits:
         _start_waiting(store)
+        watch(root, _anything_waits)
     return store
+
+
+def _anything_waits(root: Path) -> bool:
+    return any(info.queued for info in _opened(root).list_unended())
 
 
 def _start_waiting(store: RunStore) -> None:
@@ -234,6 +240,7 @@ def start(
             raise
         run_id = store.enqueue_run(settings, preset, owner=owner)
         _start_waiting(store)
+        watch(root, _anything_waits)
         return run_id
     _launch(store, run_id, settings.threads, worker)
     return run_id
@@ -349,6 +356,7 @@ def resume(
             raise
         store.enqueue_again(run_id, checkpoint.iteration)
         _start_waiting(store)
+        watch(root, _anything_waits)
         return None
     _launch(store, run_id, settings.threads, worker)
     return None

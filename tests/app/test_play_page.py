@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from adadfq_core import runs
 from adadfq_core.presets import preset_settings
+from adadfq_core.runs.process import WORKER_MODULE
 from adadfq_core.settings_file import to_yaml
 from adadfq_core.zoo.registry import find
 from app.markdown import plain
@@ -241,9 +242,18 @@ def test_a_what_if_runs_beside_with_the_same_seed(page: AppTest, tmp_path: Path)
 def _end_all(root: Path) -> None:
     # Reading a run reaps its process, so that none is left to other tests.
     deadline = time.monotonic() + 60
-    while psutil.Process().children() and time.monotonic() < deadline:
+    while any(map(_is_worker, psutil.Process().children())):
+        assert time.monotonic() < deadline, "a run that was stopped goes on"
         runs.refresh(root)
         time.sleep(0.1)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether a child of this process plays a run; helpers of earlier tests live on."""
+    try:
+        return WORKER_MODULE in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def test_an_address_restores_settings_and_names_what_it_cannot(

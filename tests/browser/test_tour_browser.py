@@ -65,7 +65,9 @@ def test_a_newcomer_is_led_round_once(browser: Any, app: App, finished: str) -> 
         page.on(
             "websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame))
         )
-        # A page that is opened anew has a socket that is listened to.
+        # A page that is opened anew has a socket that is listened to. The first one is shown the
+        # tour, and remembers it, when it is drawn: only after that can it be made to forget.
+        card(page).wait_for()
         page.evaluate("localStorage.clear()")
         page.goto(app.url)
         card(page).wait_for()

@@ -116,6 +116,7 @@ EXCUSED = {
         inspection.worker: main
         runs.process: identity started_at alive spawn_worker spawn_detached reap end_reason
         runs.control: gone
+        runs.queue_watch: watch
         runs.worker: main
         """
     ),

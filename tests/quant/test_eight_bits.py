@@ -58,11 +58,11 @@ def changed(network: nn.Module, data: EvaluationData, calibration: int) -> float
 # Images at hand, fewer by default so that the suite stays quick, and the largest share of changed
 # predictions, one in a hundred of all images.
 NETWORKS = {
-    "fashion-resnet20": (2000, 10_000, 0.01),
-    "cifar10-resnet20": (1000, 10_000, 0.01),
-    "cifar10-resnet20-wide": (1000, 10_000, 0.01),
-    "resnet20": (1000, 10_000, 0.01),
-    "resnet56": (500, 10_000, 0.01),
+    "fashion-resnet20": (1000, 10_000, 0.01),
+    "cifar10-resnet20": (500, 10_000, 0.01),
+    "cifar10-resnet20-wide": (200, 10_000, 0.01),
+    "resnet20": (500, 10_000, 0.01),
+    "resnet56": (200, 10_000, 0.01),
     "efficientnet-lite0": (40, 1000, 0.01),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from starter import SHORT
 
 from adadfq_core.errors import InputError, RunFailed
-from adadfq_core.runs import control, queue
+from adadfq_core.runs import control, queue, queue_watch
 from adadfq_core.runs.archive import export_run
 from adadfq_core.runs.database import session
 from adadfq_core.runs.deletion import delete_runs
@@ -147,6 +148,65 @@ def test_a_killed_run_makes_room_as_soon_as_anyone_looks(
     psutil.Process(pid).kill()
     until(lambda: control.info(root, second).status is RunStatus.RUNNING)
     assert control.info(root, first).status is RunStatus.LOST
+
+
+def test_a_killed_run_makes_room_while_nobody_looks(
+    root: Path, stub: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY_S", 0.1)
+    store = RunStore(root)
+    runs = [start(root) for _ in range(3)]
+    for run_id in runs:
+        # The store alone is read, which starts nothing.
+        until(lambda run_id=run_id: store.info(run_id).status is RunStatus.RUNNING)  # type: ignore[misc]
+        pid = store.info(run_id).pid
+        assert pid is not None
+        psutil.Process(pid).kill()
+    assert [store.info(run_id).status for run_id in runs[:2]] == [RunStatus.LOST] * 2
+    until(lambda: root not in queue_watch._watched)
+
+
+def test_a_run_that_is_queued_as_a_watch_ends_is_watched(tmp_path: Path, until: Until) -> None:
+    looks: list[str] = []
+
+    def look(root: Path) -> bool:
+        looks.append("first")
+        # Somebody queues a run after the look has found none.
+        queue_watch.watch(root, lambda _root: bool(looks.append("second")))
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue_watch, "LOOK_EVERY_S", 0.01)
+        queue_watch.watch(tmp_path, look)
+        until(lambda: looks == ["first", "second"])
+        until(lambda: tmp_path not in queue_watch._watched)
+
+
+@pytest.mark.parametrize("error", [InputError("no"), RunFailed("no"), OSError(), sqlite3.Error()])
+def test_a_watch_that_fails_ends_and_can_be_taken_up(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY_S", 0.01)
+    looks: list[Path] = []
+
+    def look(root: Path) -> bool:
+        looks.append(root)
+        raise error
+
+    for count in (1, 2):
+        queue_watch.watch(tmp_path, look)
+        until(lambda count=count: len(looks) == count)  # type: ignore[misc]
+        until(lambda: tmp_path not in queue_watch._watched)
+
+
+def test_a_folder_that_is_gone_is_not_made_again(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY_S", 0.01)
+    root = tmp_path / "gone"
+    queue_watch.watch(root, lambda root: bool(RunStore(root)))
+    until(lambda: root not in queue_watch._watched)
+    assert not root.exists()
 
 
 def test_one_that_cannot_be_started_does_not_hold_the_others(
