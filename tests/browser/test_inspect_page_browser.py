@@ -9,6 +9,7 @@ from browser_support import (
     BATCH,
     LONG,
     App,
+    end_runs,
     keep_picture,
     opened,
     text_of,
@@ -31,6 +32,12 @@ PLACES = """(key) => {
            width: xaxis._length, height: yaxis._length };
 }"""
 IMAGES = "() => [...document.querySelectorAll('.samples img')].map((image) => image.src)"
+
+
+@pytest.fixture(autouse=True)
+def nothing_trains(app: App) -> None:
+    """A run of another test that goes on would take the core that the inspecting process needs."""
+    end_runs(app.root)
 
 
 def open_inspection(page: Any, section: str = "Gallery") -> None:
