@@ -92,7 +92,6 @@ def _opened(root: Path) -> RunStore:
             store.end_run(info, RunStatus.LOST, end_reason(info.pid, store.folder(info.run_id)))
     if waits:
         _start_waiting(store)
-        watch(root, _anything_waits)
     return store
 
 
@@ -104,8 +103,9 @@ def _start_waiting(store: RunStore) -> None:
     """Give free places to the runs that wait.
 
     One that cannot be started is shown as failed, and ends this: what kept it from starting may
-    be over when the next call tries the next.
+    be over when the next call tries the next. Those that still wait are watched from here on.
     """
+    watch(store.root, _anything_waits)
     while (info := queue.claim_next(store, server_max_active())) is not None:
         try:
             _launch(store, info.run_id, info.settings.threads, WORKER_MODULE)
@@ -240,7 +240,6 @@ def start(
             raise
         run_id = store.enqueue_run(settings, preset, owner=owner)
         _start_waiting(store)
-        watch(root, _anything_waits)
         return run_id
     _launch(store, run_id, settings.threads, worker)
     return run_id
@@ -356,7 +355,6 @@ def resume(
             raise
         store.enqueue_again(run_id, checkpoint.iteration)
         _start_waiting(store)
-        watch(root, _anything_waits)
         return None
     _launch(store, run_id, settings.threads, worker)
     return None
