@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
-PATIENCE_S = 300
+# With the browsers of 35 sessions on two cores a page may take minutes.
+PATIENCE_S = 900
+LOOK_EVERY_MS = 100
 TOLD = "() => document.querySelector('.run-status .doing')?.textContent || ''"
 # What a run plays that somebody of the crowd starts: seconds, most of them to start its process.
 SHORT = {
@@ -77,26 +79,31 @@ def crowd(
     The run is stopped when all of them wait; returns when theirs have ended as well.
     """
     from browser_support import wait_until
+    from rich.console import Console
 
     from adadfq_core import runs
 
+    tell = Console(stderr=True).print
     seen = Crowd()
     with contextlib.ExitStack() as stack:
         pages = []
         for _ in range(watchers):
             page = stack.enter_context(_session(browser))
             seen.opened.append(_seconds_to_tell(page, partial(page.goto, f"{url}/?run={watched}")))
+            tell(f"session {len(pages) + 1} watches after {seen.opened[-1]:.1f} s")
             pages.append(page)
         before = {info.run_id for info in runs.list_runs(root)}
         for _ in range(starters):
             page = stack.enter_context(_session(browser))
             _start_one(page, url)
+            tell(f"session {len(pages) + 1} has started a run")
             pages.append(page)
         wait_until(lambda: len(runs.list_runs(root)) == len(before) + starters, seconds=PATIENCE_S)
         waiting = [info for info in runs.list_runs(root) if info.queued]
         seen.queued = [info.run_id for info in sorted(waiting, key=lambda info: info.place or 0)]
         for page in pages[:watchers]:
             seen.again.append(_seconds_to_tell(page, page.reload))
+            tell(f"session {len(seen.again)} is there again after {seen.again[-1]:.1f} s")
         seen.server_megabytes = _server_of(url).memory_info().rss / 1e6
 
         runs.stop(root, watched)
@@ -140,7 +147,7 @@ def _seconds_to_tell(page: Page, go: Any) -> float:
     """Seconds until the page tells what its run does, after `go`."""
     began = time.perf_counter()
     go()
-    page.wait_for_function(TOLD)
+    page.wait_for_function(TOLD, polling=LOOK_EVERY_MS)
     return time.perf_counter() - began
 
 
@@ -149,7 +156,7 @@ def _start_one(page: Page, url: str) -> None:
     settings = urlencode({f"s.{name}": value for name, value in SHORT.items()})
     page.goto(f"{url}/?{settings}")
     page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_function(f"() => ({TOLD})().startsWith('queued')")
+    page.wait_for_function(f"() => ({TOLD})().startsWith('queued')", polling=LOOK_EVERY_MS)
 
 
 def _server_of(url: str) -> psutil.Process:

@@ -33,10 +33,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from plain_game import PlainGame, plain_q
 from rich.console import Console
 from rich.table import Table
-from step import draws, seconds_of
+from step import draws, plain_game_of, seconds_of
 
 from adadfq_core.files import replace_atomically
 from adadfq_core.presets import preset_settings
@@ -49,7 +48,8 @@ from adadfq_core.zoo.loading import load_float_network
 CURVES = ROOT / "benchmarks" / "results" / "race"
 PROTOCOLS = {"paper": "paper-cifar", "interactive": "interactive"}
 MARKS = (5, 20, 60)
-EVALUATE_EVERY = {"paper": 200, "interactive": 50}
+PAPER_EPOCH = preset_settings(PROTOCOLS["paper"]).iterations_per_epoch
+EVALUATE_EVERY = {"paper": PAPER_EPOCH, "interactive": 50}
 NETWORKS = ("fashion-resnet20", "cifar10-resnet20")
 BITS = (3, 4)
 SEEDS = 3
@@ -127,7 +127,7 @@ def play(racer: Racer, epochs: int, states: Path) -> Iterator[Point]:
         trainer.load_state_dict(torch.load(kept, weights_only=True))
     until = settings.iterations
     if racer.protocol == "paper":
-        until = min(until, epochs * settings.iterations_per_epoch)
+        until = min(until, epochs * PAPER_EPOCH)
     while trainer.iteration < until:
         trainer.play()
         if trainer.iteration % EVALUATE_EVERY[racer.protocol] == 0:
@@ -184,11 +184,7 @@ def milliseconds(network: str, bits: int, seconds: float) -> dict[str, float]:
             trainers[protocol].play()
     paper = trainers["paper"]
     loaded = load_float_network(paper.settings)
-    quantizers = paper.players.q.activation_quantizers()
-    ranges = [quantizer.range() for _, quantizer in quantizers]
-    example = torch.randn(2, *loaded.images.shape)
-    q = plain_q(loaded.network, bits, ranges, example)
-    plain = PlainGame(paper.settings, loaded.network, q, paper.players.generator)
+    plain = plain_game_of(paper, loaded.network, loaded.images.shape)
     source = draws(paper)
     times: dict[str, list[float]] = {"plain": [], "paper": [], "interactive": []}
     until = time.perf_counter() + seconds
@@ -247,8 +243,8 @@ def compare(
         ms = timed[network, bits]
         behind = never_below(fast, paper, ms["interactive"], ms["plain"])
         for mark in MARKS:
-            accuracy = at(paper, mark * 200)
-            if accuracy is None or paper[-1].iteration < mark * 200:
+            accuracy = at(paper, mark * PAPER_EPOCH)
+            if accuracy is None or paper[-1].iteration < mark * PAPER_EPOCH:
                 continue
             first = reached(paper, accuracy)
             took = {

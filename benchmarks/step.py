@@ -103,16 +103,27 @@ def both_games(case: Case) -> tuple[Trainer, PlainGame]:
     trainer = Trainer(settings, network, shape, CLASSES[case.network], torch.device("cpu"))
     for _ in range(WARMUP_ITERATIONS):
         trainer.play()
+    return trainer, plain_game_of(trainer, network, shape)
+
+
+def plain_game_of(trainer: Trainer, network: nn.Module, shape: tuple[int, ...]) -> PlainGame:
+    """The plain game with `trainer`'s numbers, as they are at the end of its warm-up.
+
+    Args:
+        network: the float P, built of the modules that `plain_q` swaps.
+        shape: of its images, `(channels, height, width)`.
+    """
     players = trainer.players
     ranges = [quantizer.range() for _, quantizer in players.q.activation_quantizers()]
     network = network.to(memory_format=torch.contiguous_format)
-    q = plain_q(network, case.bits, ranges, torch.randn(2, *shape))
+    settings = trainer.settings
+    q = plain_q(network, settings.weight_bits, ranges, torch.randn(2, *shape))
     game = PlainGame(settings, network, q, players.generator)
     state = copy.deepcopy(players.optimizer_g.state_dict())  # loading one shares its tensors
     for group in state["param_groups"]:
         group["fused"] = False
     game.optimizer_g.load_state_dict(state)
-    return trainer, game
+    return game
 
 
 def draws(trainer: Trainer) -> Iterator[tuple[Tensor, Tensor]]:

@@ -11,43 +11,33 @@ from torch import Tensor, nn
 EMBEDDED_SIDE = 64
 """Largest side in pixels for which the class comes in with the noise (the paper's CIFAR G)."""
 
-# Which of a 3x3 kernel's three taps, along one axis, fall on each of the two source pixels that
-# a nearest-neighbour upsampled pixel at an even (first) or odd (second) position sees.
-_PHASE_TAPS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+# Which of a 3x3 kernel's taps (columns), along one axis, reach an upsampled pixel from a source
+# pixel: one row for each of the four upsampled pixels that the source pixel has a part in.
+_TAPS = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
 
 
 class UpsampleConv2d(nn.Conv2d):
     """Nearest-neighbour upsampling by 2, then a 3x3 convolution with padding 1, in one.
 
-    Upsampled pixels repeat, so each output pixel depends on 2x2 source pixels with summed taps:
-    four 2x2 convolutions on the small map, one for each parity of row and column, give the same
-    result as the 3x3 convolution on the large one with 2.25 times fewer multiplications.
+    Upsampled pixels repeat, so both together are linear in the small map: a transposed
+    convolution of stride 2 whose 4x4 kernel sums the taps that meet the same source pixel. It gives
+    the same result with 2.25 times fewer multiplications and without the large map between.
     Maps `(B, in_channels, H, W)` to `(B, out_channels, 2H, 2W)`.
     """
 
-    phase_taps: Tensor
+    taps: Tensor
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
-        self.register_buffer("phase_taps", _PHASE_TAPS.clone(), persistent=False)
+        self.register_buffer("taps", _TAPS.clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        taps = self.phase_taps.to(self.weight.dtype)
-        kernels = torch.einsum("pak,qbl,oikl->opqiab", taps, taps, self.weight)
-        kernels = kernels.reshape(4 * self.out_channels, self.in_channels, 2, 2)
-        y = F.conv2d(x, kernels, padding=1).view(
-            batch, self.out_channels, 2, 2, height + 1, width + 1
-        )
-        # Phase (p, q) needs the window that starts at row p and column q of the padded result.
-        rows = [
-            torch.stack([y[:, :, p, q, p : p + height, q : q + width] for q in (0, 1)], dim=-1)
-            for p in (0, 1)
-        ]
-        out = torch.stack(rows, dim=3).reshape(batch, self.out_channels, 2 * height, 2 * width)
-        if self.bias is not None:
-            out = out + self.bias.view(1, -1, 1, 1)
-        return out
+        taps = self.taps.to(self.weight.dtype)
+        kernel = torch.einsum("ak,bl,oikl->ioab", taps, taps, self.weight)
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
+        out = F.conv_transpose2d(x, kernel, stride=2, padding=1)
+        # Added here, for its gradient as a part of the convolution takes several times as long.
+        return out if self.bias is None else out + self.bias.view(1, -1, 1, 1)
 
 
 def class_rows(table: nn.Embedding, labels: Tensor) -> Tensor:
@@ -157,6 +147,7 @@ class Generator(nn.Module):
         if self.class_shifts is not None:
             code = code + class_rows(self.class_shifts, labels)
         x = self.spread(code).view(len(z), *self._first_map)
+        x = x.contiguous(memory_format=torch.channels_last)  # all layers behind it keep it so
         x = self.norm0(x, labels)
         x = F.leaky_relu(self.norm1(self.conv1(x), labels), 0.2)
         x = F.leaky_relu(self.norm2(self.conv2(x), labels), 0.2)
