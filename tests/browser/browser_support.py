@@ -132,6 +132,24 @@ def end_runs(root: Path, run_id: str | None = None) -> None:
 
 
 @contextmanager
+def served_app(home: Path) -> Iterator[App]:
+    """The app over folder `home`, whose runs are ended with it."""
+    root = home / "runs"
+    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
+        yield App(url, root)
+    end_runs(root)
+
+
+def finish_run(root: Path) -> str:
+    """A run of 40 iterations that has ended well, with nothing beside it; its id."""
+    end_runs(root)
+    run_id = start_run(root, epochs=4)
+    wait_until(lambda: not runs.info(root, run_id).active, seconds=LONG)
+    assert runs.info(root, run_id).status == runs.RunStatus.FINISHED
+    return run_id
+
+
+@contextmanager
 def opened(
     browser: Any,
     url: str,
@@ -159,6 +177,9 @@ def opened(
         yield page
         assert errors == []
         assert page.get_by_test_id("stException").count() == 0
+    except AssertionError:
+        print(f"The page at {page.url} said:", page.locator("body").inner_text(), sep="\n")
+        raise
     finally:
         context.close()
 

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from browser_support import (
     LONG,
-    ROOT,
     SWITCHES,
     WARMUP,
     App,
-    end_runs,
     find_browser,
-    serve,
+    finish_run,
+    served_app,
     start_run,
     wait_until,
 )
@@ -38,21 +37,14 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app over a folder of its own; `browser` is asked for so that without one it skips."""
-    home = tmp_path_factory.mktemp("home")
-    root = home / "runs"
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
-        yield App(url, root)
-    end_runs(root)
+    with served_app(tmp_path_factory.mktemp("home")) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
 def finished(app: App) -> str:
     """A run of 40 iterations that has ended well."""
-    end_runs(app.root)
-    run_id = start_run(app.root, epochs=4)
-    wait_until(lambda: not runs.info(app.root, run_id).active, seconds=LONG)
-    assert runs.info(app.root, run_id).status == RunStatus.FINISHED
-    return run_id
+    return finish_run(app.root)
 
 
 @pytest.fixture

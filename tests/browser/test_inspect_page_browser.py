@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from browser_support import (
     BATCH,
     LONG,
     App,
-    end_runs,
+    finish_run,
     keep_picture,
     opened,
+    served_app,
     text_of,
     trace,
     wait_for_chart,
@@ -34,10 +36,17 @@ PLACES = """(key) => {
 IMAGES = "() => [...document.querySelectorAll('.samples img')].map((image) => image.src)"
 
 
-@pytest.fixture(autouse=True)
-def nothing_trains(app: App) -> None:
-    """A run of another test that goes on would take the core that the inspecting process needs."""
-    end_runs(app.root)
+# A server and a run of its own: behind many other tests on one server, pages of these tests waited
+# in vain for an answer, while the process that gives it had nothing to do.
+@pytest.fixture(scope="module")
+def app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with served_app(tmp_path_factory.mktemp("inspected")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def finished(app: App) -> str:
+    return finish_run(app.root)
 
 
 def open_inspection(page: Any, section: str = "Gallery") -> None:
