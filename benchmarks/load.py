@@ -79,11 +79,10 @@ def crowd(
     The run is stopped when all of them wait; returns when theirs have ended as well.
     """
     from browser_support import wait_until
-    from rich.console import Console
 
     from adadfq_core import runs
 
-    tell = Console(stderr=True).print
+    tell = partial(typer.echo, err=True)
     seen = Crowd()
     with contextlib.ExitStack() as stack:
         pages = []

@@ -135,9 +135,11 @@ def end_runs(root: Path, run_id: str | None = None) -> None:
 def served_app(home: Path) -> Iterator[App]:
     """The app over folder `home`, whose runs are ended with it."""
     root = home / "runs"
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
-        yield App(url, root)
-    end_runs(root)
+    try:
+        with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
+            yield App(url, root)
+    finally:
+        end_runs(root)
 
 
 def finish_run(root: Path) -> str:
@@ -177,7 +179,7 @@ def opened(
         yield page
         assert errors == []
         assert page.get_by_test_id("stException").count() == 0
-    except AssertionError:
+    except Exception:
         print(f"The page at {page.url} said:", page.locator("body").inner_text(), sep="\n")
         raise
     finally:

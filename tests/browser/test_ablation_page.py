@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 from browser_support import (
     LONG,
-    ROOT,
     App,
     address_of,
     keep_picture,
     opened,
-    serve,
+    served_app,
     text_of,
     wait_for_chart,
     wait_until,
@@ -68,9 +67,8 @@ FAILURE = "loss_g became nan at iteration 17; start again with smaller learning 
 @pytest.fixture(scope="module")
 def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app over a folder of its own, without a sweep."""
-    home = tmp_path_factory.mktemp("lab")
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
-        yield App(url, home / "runs")
+    with served_app(tmp_path_factory.mktemp("lab")) as app:
+        yield app
 
 
 def store_run(store: SweepStore, settings: RunSettings, preset: str, top1: float) -> str:

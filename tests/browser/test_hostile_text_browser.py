@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser_support import LONG, ROOT, App, opened, serve, text_of, wait_for_chart, wait_until
+from browser_support import LONG, App, opened, served_app, text_of, wait_for_chart, wait_until
 from hostile_texts import ALARM, ALL, HOSTILE, SHORT, hostile_run, hostile_sweep
 
 from app.export.report import report_html
@@ -43,8 +43,7 @@ def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     beside = hostile_run(root, CLASSES).view.run_id
     run_id = hostile_run(root, CLASSES).view.run_id
     sweep_id = hostile_sweep(root, beside)
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
-        app = App(url, root)
+    with served_app(home) as app:
         yield app, f"?run={run_id}&beside={beside}", f"?sweep={sweep_id}"
 
 

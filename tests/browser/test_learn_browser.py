@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from browser_support import (
     LONG,
-    ROOT,
     App,
     address_of,
     keep_picture,
     opened,
-    serve,
+    served_app,
     text_of,
     wait_until,
 )
@@ -45,9 +44,8 @@ Presses = Mapping[str, int]
 @pytest.fixture(scope="module")
 def url(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over an empty store; `browser` is asked for so that without one it skips."""
-    home = tmp_path_factory.mktemp("learn")
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as address:
-        yield address
+    with served_app(tmp_path_factory.mktemp("learn")) as app:
+        yield app.url
 
 
 def settle(page: Any) -> None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_support import (
     LONG,
-    ROOT,
     App,
     address_of,
     end_runs,
     keep_picture,
     opened,
     read_chart,
-    serve,
+    served_app,
     start_run,
     text_of,
     wait_for_chart,
@@ -70,24 +68,14 @@ WITHOUT_HELP = """() => {
 }"""
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    end_runs(tmp_path / "runs")
-
-
 def points(page: Any) -> int:
     """How many iterations the chart of the losses shows."""
     figure = read_chart(page, "losses")
     return len(figure["traces"][0]["x"]) if figure else 0
 
 
-def test_start_watch_and_move_a_slider(browser: Any, home: Path) -> None:
-    root = home / "runs"
-    with (
-        serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url,
-        opened(browser, url) as page,
-    ):
+def test_start_watch_and_move_a_slider(browser: Any, tmp_path: Path) -> None:
+    with served_app(tmp_path) as app, opened(browser, app.url) as page:
         start = page.get_by_role("button", name="Start", exact=True)
         start.wait_for()
         page.get_by_text("Press Start and watch them play").wait_for()
@@ -104,14 +92,14 @@ def test_start_watch_and_move_a_slider(browser: Any, home: Path) -> None:
         second = points(page)
         wait_until(lambda: points(page) > second, seconds=LONG)
 
-        (info,) = runs.list_runs(root)
+        (info,) = runs.list_runs(app.root)
         assert info.status == RunStatus.RUNNING
         slider = page.get_by_role("slider", name="lambda_l")
         slider.focus()
         slider.press("ArrowRight")
         changed = info.settings.lambda_l + 0.01
         wait_until(
-            lambda: runs.current_settings(root, info.run_id).lambda_l == pytest.approx(changed),
+            lambda: runs.current_settings(app.root, info.run_id).lambda_l == pytest.approx(changed),
             seconds=LONG,
         )
 
@@ -121,7 +109,7 @@ def test_start_watch_and_move_a_slider(browser: Any, home: Path) -> None:
         shown = page.locator(".st-key-setting_lambda_l")
         value = shown.get_by_test_id("stSliderThumbValue").inner_text()
         assert float(value) == pytest.approx(changed)
-        assert len(runs.list_runs(root)) == 1
+        assert len(runs.list_runs(app.root)) == 1
 
 
 def test_a_page_opened_on_a_run_that_goes_shows_it_live(browser: Any, app: App) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from browser_support import (
     LONG,
-    ROOT,
     App,
     address_of,
     keep_picture,
     opened,
-    serve,
+    served_app,
     text_of,
     wait_until,
 )
@@ -43,9 +42,8 @@ TAG = "<b>x</b> [l](http://e.example)"
 @pytest.fixture(scope="module")
 def store_app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app over a store of its own; `browser` is asked for so that without one it skips."""
-    home = tmp_path_factory.mktemp("runs-page")
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(home)) as url:
-        yield App(f"{url}/runs", home / "runs")
+    with served_app(tmp_path_factory.mktemp("runs-page")) as app:
+        yield App(f"{app.url}/runs", app.root)
 
 
 @pytest.fixture

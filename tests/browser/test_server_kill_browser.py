@@ -11,11 +11,10 @@ import pytest
 from browser_support import (
     LONG,
     ROOT,
-    App,
     answers,
     end_runs,
     opened,
-    serve,
+    served_app,
     start_run,
     text_of,
     wait_for_chart,
@@ -35,12 +34,11 @@ def _server(url: str) -> psutil.Process:
 def test_the_page_finds_its_run_again_when_the_server_was_killed(
     browser: Any, tmp_path: Path
 ) -> None:
-    with serve(ROOT / "app" / "main.py", ADADFQ_HOME=str(tmp_path)) as url:
-        app = App(url, tmp_path / "runs")
+    with served_app(tmp_path) as app:
         run_id = start_run(app.root, data="none", epochs=500, slow_motion=200)
         with opened(browser, app.at(run_id)) as page:
             wait_for_chart(page, "margin_picture")
-            server = _server(url)
+            server = _server(app.url)
             command, environment = server.cmdline(), server.environ()
             server.kill()
             server.wait(LONG)
@@ -56,7 +54,7 @@ def test_the_page_finds_its_run_again_when_the_server_was_killed(
                 stderr=subprocess.DEVNULL,
             )
             try:
-                wait_until(lambda: answers(f"{url}/_stcore/health"), seconds=LONG)
+                wait_until(lambda: answers(f"{app.url}/_stcore/health"), seconds=LONG)
                 wait_until(lambda: text_of(page, ".run-status") not in ("", before), seconds=LONG)
                 assert "running" in text_of(page, ".run-status")
                 end_runs(app.root, run_id)
