@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import subprocess
 import threading
@@ -32,6 +33,7 @@ MOST_WAITING = 8
 """Requests of a kind that wait, at most; the oldest ones give way."""
 
 _WORKER = "adadfq_core.inspection.worker"
+_log = logging.getLogger(__name__)
 _KEPT_REFUSALS = 64
 _LOG_BYTES = 2**20
 
@@ -149,7 +151,14 @@ class InspectionService:
     def _converse(self) -> None:
         """Pass on one request at a time, until closed."""
         while (job := self._next()) is not None:
-            state, size = self._asked(job)
+            try:
+                state, size = self._asked(job)
+            except Exception as error:
+                # Whatever goes wrong with one request, the thread has to be there for the next.
+                _log.exception("A request could not be passed on or its answer not be read.")
+                self._end()
+                cause = f"it could not be passed on ({type(error).__name__}); ask again"
+                state, size = _refused(job.request, cause), 0
             with self._changed:
                 self._current = None
                 if isinstance(state, Answered):

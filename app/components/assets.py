@@ -9,8 +9,9 @@ and a new version never meets an old one in a cache.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import streamlit as st
 from streamlit import runtime
@@ -43,5 +44,12 @@ def publish(place: str, **files: File) -> dict[str, str]:
     return {**addresses, "basePath": f"/{base_path}" if base_path else ""}
 
 
-def ignore() -> None:
-    """The callback of an event that is read from the result: without one it is not reported."""
+def tell(key: str, event: str, act: Callable[[Any], object] | None) -> None:
+    """The callback of the trigger `event` of the component `key`: hands what it holds to `act`.
+
+    Only a callback hears of every event. The result of the component does not: a later event may
+    end the run of the page before the page looks at it, and the next run knows nothing of it.
+    """
+    value = st.session_state[key][event]
+    if act is not None and value is not None:
+        act(value)

@@ -66,12 +66,7 @@ def draw() -> None:
     view = game.view()
     left, right = st.columns([6, 5])
     with left:
-        clicked = _map(view, game.disagreement[-1])
-    if clicked is not None:
-        for key, side in ((X, "x"), (Y, "y")):
-            st.session_state[key] = round(float(clicked[side]), 1)
-        _place()
-        st.rerun()
+        _map(view, game.disagreement[-1])
     with right:
         _controls()
         _score(game, view)
@@ -79,21 +74,27 @@ def draw() -> None:
         ask(4, question, lambda: check(game))
 
 
-def _map(view: View, now: float) -> dict[str, Any] | None:
+def _map(view: View, now: float) -> None:
     # Adaptability is 1 - H', so the margin's ends change places.
     margin = (1 - SETTINGS.lambda_u, 1 - SETTINGS.lambda_l)
     figure = plane_figure(
         view.axis, 1 - view.h_prime, view.p_lead, view.q_lead, view.samples, view.inside, margin
     )
     inside, count = int(view.inside.sum()), len(view.inside)
-    return live_chart(
+    live_chart(
         figure,
         key="learn_4_map",
         revision="toy",
         height=_MAP_HEIGHT,
         alt=text("lesson_4.map_alt", inside=inside, count=count, now=now),
-        selectable=True,
-    ).clicked
+        on_click=_place_at,
+    )
+
+
+def _place_at(point: dict[str, Any]) -> None:
+    for key, side in ((X, "x"), (Y, "y")):
+        st.session_state[key] = round(float(point[side]), 1)
+    _place()
 
 
 def _controls() -> None:

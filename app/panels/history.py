@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import streamlit as st
 
 from adadfq_core.runs.history import Moments
+from app.components.timeline import timeline
 
 REPLAY_REFRESH_SECONDS = 0.4
 """How often the page is to be drawn while a replay goes."""
@@ -17,8 +18,6 @@ REPLAY_REFRESH_SECONDS = 0.4
 # A replay shows this many moments a second, or more where it would last longer than a minute.
 SLOWEST_PER_SECOND = 1 / REPLAY_REFRESH_SECONDS
 LONGEST_SECONDS = 60.0
-# For so long a browser may send the position from which the slider was moved from here.
-ECHO_SECONDS = 1.0
 
 
 @dataclass
@@ -34,12 +33,6 @@ class Playhead:
     """When the replay began, in seconds of any clock; `None` if none goes."""
     started_place: int = 0
     per_second: float = SLOWEST_PER_SECOND
-    drawn: int | None = None
-    """Where the slider stood when it was last drawn or moved by the reader; `None` before."""
-    left: dict[int, float] = field(default_factory=dict)
-    """Positions from which the slider was moved from here, and when."""
-    moved_at: float = 0.0
-    """When the slider was last moved from here."""
 
     def position(self, total: int) -> int:
         """Where the slider stands."""
@@ -80,34 +73,10 @@ class Playhead:
         else:
             self.go_live()
 
-    def draw(self, total: int, now: float) -> int:
-        """Note where the slider is drawn; returns that."""
-        position = self.position(total)
-        if self.drawn != position:
-            if self.drawn is not None:
-                self.left[self.drawn] = now
-            self.drawn, self.moved_at = position, now
-        self.left = {
-            place: when
-            for place, when in self.left.items()
-            if place != self.drawn and now - when < ECHO_SECONDS
-        }
-        return position
-
-    def move(
-        self, position: int, stored: Sequence[int], total: int, stride: int, now: float
-    ) -> None:
-        """Follow the slider, whose positions are `stride` apart, as the reader moved it.
-
-        A page that is drawn every second asks for that with the slider as the browser has it. If
-        a button has moved it meanwhile, that is where it was before and no wish of the reader's.
-        """
-        if position in self.left and now - self.left[position] < ECHO_SECONDS:
-            return
-        stepped_back = self.shown is None and position >= total - stride
-        self.drawn = position
+    def move(self, position: int, stored: Sequence[int], total: int) -> None:
+        """Show the moment nearest to `position`; the right end and what is to come are live."""
         self.started = None
-        if position == total or (position > stored[-1] and not stepped_back):
+        if position == total or position > stored[-1]:
             self.go_live()
         else:
             self.shown = _nearest(stored, position)
@@ -148,10 +117,6 @@ def _toggle_replay(playhead: Playhead, stored: Sequence[int]) -> None:
         playhead.started = None
 
 
-def _moved(playhead: Playhead, stored: Sequence[int], total: int, stride: int, key: str) -> None:
-    playhead.move(st.session_state[key], stored, total, stride, time.monotonic())
-
-
 def _toggle_live(playhead: Playhead, stored: Sequence[int]) -> None:
     if playhead.shown is None:
         playhead.shown = stored[-1]
@@ -159,32 +124,21 @@ def _toggle_live(playhead: Playhead, stored: Sequence[int]) -> None:
         playhead.go_live()
 
 
-def history_bar(
-    moments: Moments, live_iteration: int, total: int, stride: int, key: str
-) -> int | None:
+def history_bar(moments: Moments, live_iteration: int, total: int, key: str) -> int | None:
     """Draw the bar; returns the iteration to show, `None` for live.
 
     A replay moves on whenever this is drawn, by the time that has passed.
 
     Args:
         live_iteration: what the run has reached, of `total`.
-        stride: how many iterations apart moments usually are.
         key: names the bar and has to differ for every run.
     """
     stored = moments.iterations
     playhead = _playhead(key)
-    now = time.monotonic()
     there = bool(stored)
     if there:
-        playhead.advance(stored, now)
-    position = playhead.draw(total, now)
+        playhead.advance(stored, time.monotonic())
     live = playhead.shown is None
-    slider = f"{key}_slider"
-    moves = st.session_state.get(slider) != position or now - playhead.moved_at < ECHO_SECONDS
-    if moves:
-        # For a while, since a browser passes over updates that come in quick succession; not
-        # always, since that would take the slider out of the hand that drags it.
-        st.session_state[slider] = position
     with st.container(horizontal=True, vertical_alignment="bottom", key="history"):
         st.button(
             "Back",
@@ -215,18 +169,17 @@ def history_bar(
             on_click=playhead.step,
             args=(1, stored),
         )
-        st.slider(
-            _title(playhead, live_iteration),
-            0,
-            total,
-            None if moves else position,
-            min(stride, total),
-            key=slider,
+        timeline(
+            key=f"{key}_timeline",
+            label=_title(playhead, live_iteration),
+            name="Moment of the run",
             help="Goes to the nearest moment of which images, an accuracy or a map was stored; the "
             "right end is live.",
+            position=playhead.position(total),
+            total=total,
             disabled=not there,
-            on_change=_moved,
-            args=(playhead, stored, total, stride, slider),
+            on_move=lambda position: playhead.move(position, stored, total),
+            on_step=lambda by: playhead.step(by, stored),
         )
         st.button(
             "Live",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -17,17 +17,20 @@ TILE_WIDTH = 96
 _DRAWN = "images_drawn"
 
 
-def images_panel(run_id: str, frame: Frame, classes: Sequence[str]) -> int | None:
-    """Draw the images; returns the place of one that was clicked."""
+def images_panel(
+    run_id: str, frame: Frame, classes: Sequence[str], on_click: Callable[[int], object]
+) -> None:
+    """Draw the images; `on_click` takes the place of one that was clicked."""
     if frame.images is None:
-        return None
+        return
     real = not frame.settings.has_generator
     st.markdown("## Real images in place of G's" if real else "## Generated images")
-    result = gallery(
+    gallery(
         _tiles((run_id, frame.images_iteration), frame.images, frame.settings, classes),
         key="images",
         selected=None,
         alt="The images of the moment",
+        on_click=on_click,
         tile_width=TILE_WIDTH,
     )
     st.caption(
@@ -38,7 +41,6 @@ def images_panel(run_id: str, frame: Frame, classes: Sequence[str]) -> int | Non
             else "Training uses these images only; real ones serve the accuracy and the map."
         )
     )
-    return result.clicked
 
 
 def _tiles(

@@ -90,29 +90,30 @@ def _over_iterations(
     )
 
 
-def margin_panel(view: RunView, frame: Frame, classes: Sequence[str]) -> int | None:
+def margin_panel(
+    view: RunView, frame: Frame, classes: Sequence[str], on_click: Callable[[int], object]
+) -> None:
     """The samples of the moment's sheet on the H' axis, within the margin in force.
 
-    Returns the place in the sheet of one that was clicked.
+    `on_click` takes the place in the sheet of one that was clicked.
     """
     if frame.images is None:
-        return None
+        return
     settings = frame.settings
     samples = {**frame.images, "push": pushes(frame.images, settings)}
     figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
-    clicked = live_chart(
+    live_chart(
         figure,
         key="margin_picture",
         revision=view.run_id,
         title=f"The margin: samples of iteration {frame.images_iteration}, click one to inspect it",
         height=408,
         alt="Samples on the H' axis between the boundaries of the margin",
-        selectable=True,
+        on_click=lambda point: on_click(point["customdata"]),
         download=_taken_away(
             view, "margin", lambda: {name: samples[name] for name in ("labels", "h_prime", "push")}
         ),
-    ).clicked
-    return None if clicked is None else clicked["customdata"]
+    )
 
 
 def value_panel(view: RunView, frame: Frame) -> None:
@@ -139,11 +140,14 @@ def _measured_values(view: RunView) -> Columns:
 
 
 def histogram_panel(
-    view: RunView, frame: Frame, beside: RunView | None
-) -> tuple[float, float] | None:
+    view: RunView,
+    frame: Frame,
+    beside: RunView | None,
+    on_click: Callable[[tuple[float, float]], object],
+) -> None:
     """Distribution of H' of the moment's latest samples, and of the run to compare with.
 
-    Returns the ends of a bar that was clicked.
+    `on_click` takes the ends of a bar that was clicked.
     """
     figure = margin_figure(
         frame.h_prime,
@@ -151,17 +155,16 @@ def histogram_panel(
         frame.settings.lambda_u,
         beside and (beside.info.preset, beside.recent_h_prime(frame.past)),
     )
-    clicked = live_chart(
+    live_chart(
         figure,
         key="margin",
         revision=view.run_id,
         title=f"H' of the latest {len(frame.h_prime)} samples",
         height=348,
         alt="Histogram of H' with margin",
-        selectable=True,
+        on_click=lambda bar: on_click(bar_ends(bar["x"])),
         download=_taken_away(view, "h-prime", lambda: {"h_prime": frame.h_prime}),
-    ).clicked
-    return None if clicked is None else bar_ends(clicked["x"])
+    )
 
 
 def bands_panel(view: RunView, frame: Frame, beside: RunView | None) -> None:

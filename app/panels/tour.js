@@ -63,7 +63,8 @@ export default class Tour {
   }
 
   openOnceDrawn(deadline) {
-    if (find(this.all[0].places)) this.open();
+    // Streamlit may put another instance in the place of this one while the page is first drawn.
+    if (this.dialog.isConnected && find(this.all[0].places)) this.open();
     else if (Date.now() < deadline) {
       this.timer = setTimeout(() => this.openOnceDrawn(deadline), FOLLOW_MS);
     }
@@ -71,10 +72,10 @@ export default class Tour {
 
   open() {
     this.stop();
-    remember();
     this.steps = this.all.filter(({ places }) => find(places));
     if (!this.steps.length) return;
     this.dialog.showModal();
+    remember();
     window.addEventListener("resize", this.place);
     this.timer = setInterval(this.place, FOLLOW_MS);
     this.show(0);

@@ -53,9 +53,18 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     if view.half is not None and frame.past is None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
     players_strip(view, frame)
+
+    def inspect(place: int) -> None:
+        choose(view.run_id, (frame.images_iteration, place))
+        open_inspection(view.run_id)
+
+    def inspect_range(h_prime: tuple[float, float]) -> None:
+        st.session_state["filter_h_prime"] = h_prime
+        open_inspection(view.run_id)
+
     left, right = st.columns([3, 2])
     with left:
-        place = run_charts.margin_panel(view, frame, classes)
+        run_charts.margin_panel(view, frame, classes, inspect)
     with right:
         run_charts.accuracy_panel(view, frame, beside)
     draw = {
@@ -63,7 +72,7 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
         BANDS: lambda: run_charts.bands_panel(view, frame, beside),
         MAP: lambda: run_charts.map_panel(view, frame, classes),
         LOSSES: lambda: run_charts.terms_panel(view, beside),
-        HISTOGRAM: lambda: inspect_range(view, run_charts.histogram_panel(view, frame, beside)),
+        HISTOGRAM: lambda: run_charts.histogram_panel(view, frame, beside, inspect_range),
     }
     chosen = chosen_panels()
     wanted = [name for name in draw if name in chosen]
@@ -74,18 +83,7 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
     if PLAYERS in chosen:
         run_charts.players_panel(view, beside)
     if IMAGES in chosen:
-        clicked = images_panel(view.run_id, frame, classes)
-        place = clicked if place is None else place
-    if place is not None:
-        choose(view.run_id, (frame.images_iteration, place))
-        open_inspection(view.run_id)
-
-
-def inspect_range(view: RunView, h_prime: tuple[float, float] | None) -> None:
-    """Go to the samples of a bar of the histogram, if one was clicked."""
-    if h_prime is not None:
-        st.session_state["filter_h_prime"] = h_prime
-        open_inspection(view.run_id)
+        images_panel(view.run_id, frame, classes, inspect)
 
 
 def frame_of(view: RunView) -> Frame:
@@ -95,7 +93,6 @@ def frame_of(view: RunView) -> Frame:
         view.moments,
         view.info.iteration,
         settings.iterations,
-        settings.snapshot_every,
         key=history_key(view.run_id),
     )
     if past is not None:

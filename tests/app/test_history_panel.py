@@ -8,11 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.panels import history
-from app.panels.history import ECHO_SECONDS, LONGEST_SECONDS, SLOWEST_PER_SECOND, Playhead
+from app.panels.history import LONGEST_SECONDS, SLOWEST_PER_SECOND, Playhead
 
 STORED = tuple(range(10, 101, 10))
-TOTAL, STRIDE = 500, 10
-LIVE = TOTAL
+LIVE = TOTAL = 500
 
 
 def page() -> None:
@@ -25,7 +24,7 @@ def page() -> None:
     @st.fragment(run_every=1.0)
     def bar() -> None:
         moments = Moments(st.session_state["stored"])
-        st.session_state["shown"] = history_bar(moments, st.session_state["live"], 500, 10, "bar")
+        st.session_state["shown"] = history_bar(moments, st.session_state["live"], 500, "bar")
         st.session_state["playing"] = playing("bar")
 
     bar()
@@ -45,8 +44,30 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+class Slider:
+    """Stands for the one in the browser: what it was drawn with, and what its reader does."""
+
+    def draw(self, **drawn: Any) -> None:
+        self.drawn = drawn
+
+    @property
+    def label(self) -> str:
+        return self.drawn["label"]
+
+    @property
+    def position(self) -> int:
+        return self.drawn["position"]
+
+
 @pytest.fixture
-def bar(clock: Clock) -> AppTest:
+def slider(monkeypatch: pytest.MonkeyPatch) -> Slider:
+    slider = Slider()
+    monkeypatch.setattr(history, "timeline", slider.draw)
+    return slider
+
+
+@pytest.fixture
+def bar(clock: Clock, slider: Slider) -> AppTest:
     test = AppTest.from_function(page, default_timeout=30)
     return refresh(test, STORED)
 
@@ -70,9 +91,9 @@ def press(bar: AppTest, name: str) -> None:
     assert not bar.exception
 
 
-def drag(bar: AppTest, position: int) -> None:
-    bar.slider[0].set_value(position).run()
-    assert not bar.exception
+def drag(bar: AppTest, slider: Slider, position: int) -> None:
+    slider.drawn["on_move"](position)
+    refresh(bar)
 
 
 def highlighted(bar: AppTest) -> bool:
@@ -80,37 +101,37 @@ def highlighted(bar: AppTest) -> bool:
     return bar.button(key="bar_live").proto.type == "primary"
 
 
-def test_a_fresh_bar_is_live_and_follows_the_run(bar: AppTest) -> None:
+def test_a_fresh_bar_is_live_and_follows_the_run(bar: AppTest, slider: Slider) -> None:
     assert shown(bar) is None
-    assert (bar.slider[0].value, bar.slider[0].max) == (LIVE, TOTAL)
-    assert bar.slider[0].label == "Live: iteration 103"
+    assert (slider.position, slider.drawn["total"]) == (LIVE, TOTAL)
+    assert slider.label == "Live: iteration 103"
     assert highlighted(bar) and bar.button(key="bar_next").disabled
     refresh(bar, (*STORED, 110))
-    assert (shown(bar), bar.slider[0].value) == (None, LIVE)
+    assert (shown(bar), slider.position) == (None, LIVE)
 
 
-def test_before_there_is_a_history_everything_is_disabled(bar: AppTest) -> None:
+def test_before_there_is_a_history_everything_is_disabled(bar: AppTest, slider: Slider) -> None:
     refresh(bar, ())
     assert shown(bar) is None
-    widgets: list[Any] = [*bar.button, *bar.slider]
-    assert len(widgets) == 5 and all(widget.disabled for widget in widgets)
+    assert len(bar.button) == 4 and all(button.disabled for button in bar.button)
+    assert slider.drawn["disabled"]
     refresh(bar, STORED)
-    assert shown(bar) is None and not bar.slider[0].disabled
+    assert shown(bar) is None and not slider.drawn["disabled"]
 
 
-def test_an_old_moment_stays_put_while_new_ones_arrive(bar: AppTest) -> None:
-    drag(bar, 40)
+def test_an_old_moment_stays_put_while_new_ones_arrive(bar: AppTest, slider: Slider) -> None:
+    drag(bar, slider, 40)
     assert shown(bar) == 40
     assert not highlighted(bar)
     for last in (110, 120):
         refresh(bar, (*STORED, *range(110, last + 1, 10)))
-        assert (shown(bar), bar.slider[0].value) == (40, 40)
-    assert bar.slider[0].label == "History: iteration 40 of 123"
+        assert (shown(bar), slider.position) == (40, 40)
+    assert slider.label == "History: iteration 40 of 123"
     press(bar, "live")
-    assert (shown(bar), bar.slider[0].value) == (None, LIVE)
+    assert (shown(bar), slider.position) == (None, LIVE)
 
 
-def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest) -> None:
+def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest, slider: Slider) -> None:
     press(bar, "back")
     assert shown(bar) == 90
     press(bar, "next")
@@ -120,32 +141,42 @@ def test_steps_go_from_moment_to_moment_and_end_in_live(bar: AppTest) -> None:
     assert shown(bar) == 110
     press(bar, "next")
     assert shown(bar) is None
-    drag(bar, 10)
+    drag(bar, slider, 10)
     assert bar.button(key="bar_back").disabled
 
 
-def test_the_slider_s_right_end_is_live(bar: AppTest, clock: Clock) -> None:
-    drag(bar, 100)
+def test_an_arrow_key_on_the_slider_goes_to_the_moment_beside(bar: AppTest, slider: Slider) -> None:
+    for step, found in ((-1, 90), (-1, 80), (1, 90), (1, 100), (1, None)):
+        slider.drawn["on_step"](step)
+        refresh(bar)
+        assert (shown(bar), slider.position) == (found, found or LIVE)
+
+
+def test_the_slider_s_right_end_is_live(bar: AppTest, slider: Slider) -> None:
+    drag(bar, slider, 100)
     assert shown(bar) == 100
-    clock.now += 2 * ECHO_SECONDS
-    drag(bar, LIVE)
+    drag(bar, slider, LIVE)
     assert shown(bar) is None and highlighted(bar)
+
+
+def test_the_right_end_is_live_where_the_last_moment_is_the_run_s_last_iteration(
+    bar: AppTest, slider: Slider
+) -> None:
+    refresh(bar, (*STORED, TOTAL))
+    drag(bar, slider, TOTAL - 1)
+    assert shown(bar) == TOTAL
+    drag(bar, slider, TOTAL)
+    assert shown(bar) is None
 
 
 @pytest.mark.parametrize(("asked", "found"), [(0, 10), (44, 40), (46, 50), (45, 50), (104, None)])
 def test_the_slider_goes_to_the_nearest_moment_and_from_the_future_to_live(
-    bar: AppTest, clock: Clock, asked: int, found: int | None
+    bar: AppTest, slider: Slider, asked: int, found: int | None
 ) -> None:
-    drag(bar, 70)
-    clock.now += 2 * ECHO_SECONDS
-    drag(bar, asked)
+    drag(bar, slider, 70)
+    drag(bar, slider, asked)
     assert shown(bar) == found
-    assert bar.slider[0].value == (found or LIVE)
-
-
-def test_a_key_that_moves_the_slider_back_from_live_shows_the_newest_moment(bar: AppTest) -> None:
-    drag(bar, LIVE - STRIDE)
-    assert (shown(bar), bar.slider[0].value) == (100, 100)
+    assert slider.position == (found or LIVE)
 
 
 def test_live_pressed_again_holds_the_newest_moment(bar: AppTest) -> None:
@@ -154,38 +185,9 @@ def test_live_pressed_again_holds_the_newest_moment(bar: AppTest) -> None:
     assert (shown(bar), highlighted(bar)) == (100, False)
 
 
-@pytest.mark.parametrize(("before", "after"), [(LIVE, 90), (50, 40)])
-def test_a_late_message_from_the_browser_does_not_undo_a_step(
-    bar: AppTest, clock: Clock, before: int, after: int
+def test_a_replay_advances_with_the_clock_and_ends_in_live(
+    bar: AppTest, slider: Slider, clock: Clock
 ) -> None:
-    """The timer's message may leave the browser before the slider's new position arrives there."""
-    if before != LIVE:
-        drag(bar, before)
-    press(bar, "back")
-    clock.now += ECHO_SECONDS / 2
-    drag(bar, before)
-    assert (shown(bar), bar.slider[0].value) == (after, after)
-    clock.now += ECHO_SECONDS
-    drag(bar, before)
-    assert bar.slider[0].value == before, "later the reader means it"
-    drag(bar, after)
-    drag(bar, before)
-    assert bar.slider[0].value == before, "what the reader left is never taken for late"
-
-
-def test_a_slider_that_stays_is_not_placed_again_and_again(bar: AppTest, clock: Clock) -> None:
-    """That would take it out of the hand that drags it."""
-    assert bar.slider[0].proto.set_value
-    clock.now += 2 * ECHO_SECONDS
-    for end in (110, 120):
-        refresh(bar, (*STORED, end))
-        assert not bar.slider[0].proto.set_value
-        assert bar.slider[0].value == LIVE
-        # What a browser starts from that missed where it was placed.
-        assert list(bar.slider[0].proto.default) == [LIVE]
-
-
-def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: Clock) -> None:
     press(bar, "play")
     assert shown(bar) == 10 and bar.session_state["playing"]
     refresh(bar)
@@ -194,7 +196,7 @@ def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: 
         clock.now = 100 + (place + 0.5) / SLOWEST_PER_SECOND
         refresh(bar)
         assert shown(bar) == STORED[place]
-    assert bar.slider[0].label == "Replay: iteration 50 of 103"
+    assert slider.label == "Replay: iteration 50 of 103"
     refresh(bar, (*STORED, 110))
     clock.now = 100 + 10.5 / SLOWEST_PER_SECOND
     refresh(bar)
@@ -204,8 +206,8 @@ def test_a_replay_advances_with_the_clock_and_ends_in_live(bar: AppTest, clock: 
     assert shown(bar) is None and not bar.session_state["playing"]
 
 
-def test_a_replay_pauses_goes_on_and_gives_way(bar: AppTest, clock: Clock) -> None:
-    drag(bar, 30)
+def test_a_replay_pauses_goes_on_and_gives_way(bar: AppTest, slider: Slider, clock: Clock) -> None:
+    drag(bar, slider, 30)
     press(bar, "play")
     assert bar.button(key="bar_play").label == "Pause"
     clock.now += 1.5 / SLOWEST_PER_SECOND
@@ -217,7 +219,7 @@ def test_a_replay_pauses_goes_on_and_gives_way(bar: AppTest, clock: Clock) -> No
     clock.now += 1.5 / SLOWEST_PER_SECOND
     refresh(bar)
     assert shown(bar) == 40
-    drag(bar, 70)
+    drag(bar, slider, 70)
     clock.now += 60
     refresh(bar)
     assert shown(bar) == 70

@@ -19,7 +19,7 @@ from adadfq_core.runs import RecordKind
 from adadfq_core.runs.process import identity
 from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
-from app.components.live_chart import Download, LiveChartResult
+from app.components.live_chart import Download
 from app.panels import run_charts
 from app.run_view import RunView
 
@@ -31,9 +31,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Figures:
     """What the panels draw, by the chart's key."""
     figures: Figures = {}
 
-    def draw(figure: go.Figure, *, key: str, **_: object) -> LiveChartResult:
+    def draw(figure: go.Figure, *, key: str, **_: object) -> None:
         figures[key] = figure
-        return LiveChartResult()
 
     monkeypatch.setattr(run_charts, "live_chart", draw)
     return figures
@@ -70,7 +69,7 @@ def _draw_all(view: RunView, beside: RunView | None) -> None:
     frame = view.frame(view.info.settings)
     run_charts.accuracy_panel(view, frame, beside)
     run_charts.bands_panel(view, frame, beside)
-    run_charts.histogram_panel(view, frame, beside)
+    run_charts.histogram_panel(view, frame, beside, lambda ends: None)
     run_charts.terms_panel(view, beside)
     run_charts.players_panel(view, beside)
 
@@ -106,9 +105,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], pd.DataFram
     """The CSV file of each chart that the panels draw, as a reader's pandas reads it."""
     files: dict[str, Callable[[], pd.DataFrame]] = {}
 
-    def draw(figure: go.Figure, *, key: str, download: Download, **_: object) -> LiveChartResult:
+    def draw(figure: go.Figure, *, key: str, download: Download, **_: object) -> None:
         files[key] = lambda: pd.read_csv(io.StringIO(download.text()))
-        return LiveChartResult()
 
     monkeypatch.setattr(run_charts, "live_chart", draw)
     return files

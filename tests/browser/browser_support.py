@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from adadfq_core import runs
 from adadfq_core.presets import preset_settings
@@ -31,6 +33,8 @@ SWITCHES = [
 ARTIFACTS = ROOT / "test-artifacts"
 # Before any script of the page: the tour of a first visit then stays away.
 TOUR_SEEN = 'localStorage.setItem("adadfq-tour", "seen")'
+# What each server that runs has printed, by its address.
+_LOGS: dict[str, Path] = {}
 # For what a page does once a loaded machine comes to it, in seconds.
 LONG = 120
 
@@ -181,6 +185,10 @@ def opened(
         assert page.get_by_test_id("stException").count() == 0
     except Exception:
         print(f"The page at {page.url} said:", page.locator("body").inner_text(), sep="\n")
+        print("Its scripts failed with:", *(errors or ["nothing"]), sep="\n")
+        log = _LOGS.get(urlsplit(page.url).netloc)
+        if log is not None:
+            print("Its server's last words:", log.read_text(errors="replace")[-4000:], sep="\n")
         raise
     finally:
         context.close()
@@ -242,17 +250,17 @@ def serve(page: Path, **environment: str) -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: answers(f"{url}/_stcore/health"), seconds=30)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=LONG)
+    address = f"127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        log = _LOGS[address] = Path(folder) / "server.log"
+        with log.open("wb") as printed:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, **environment}, stdout=printed, stderr=printed
+            )
+        try:
+            wait_until(lambda: answers(f"http://{address}/_stcore/health"), seconds=30)
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            process.wait(timeout=LONG)
+            del _LOGS[address]

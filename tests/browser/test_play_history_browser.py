@@ -52,7 +52,7 @@ def moments(app: App, finished: str) -> list[int]:
 
 def state(page: Any) -> tuple[str, int]:
     """Whether the bar is live, in the history or replaying, and its iteration."""
-    found = STATE.search(text_of(page, f"{BAR} [data-testid=stWidgetLabel]"))
+    found = STATE.search(text_of(page, f"{BAR} .timeline > span"))
     return (found[1], int(found[2])) if found else ("", 0)
 
 

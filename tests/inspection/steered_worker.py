@@ -16,6 +16,13 @@ from adadfq_core.inspection.replies import WalkReply
 from adadfq_core.inspection.requests import WalkRequest
 
 
+class Unreadable:
+    """What the other side fails to make of its pickle."""
+
+    def __reduce__(self) -> tuple[object, tuple[int, int]]:
+        return divmod, (1, 0)
+
+
 class Answers:
     """Of a walk: as many pixels as it has steps, and this process' number as the checkpoint."""
 
@@ -37,6 +44,8 @@ class Answers:
                 raise ZeroDivisionError("nothing\n is left")
             case "end of file":
                 raise EOFError("half of an archive")
+            case "unreadable":
+                return WalkReply(Unreadable(), 0)  # type: ignore[arg-type]
             case "input":
                 raise InputError("steps = 1 is not allowed; choose 2.")
             case "failed":

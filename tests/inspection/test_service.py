@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import re
 import subprocess
 import sys
 import time
@@ -201,6 +203,27 @@ def test_a_process_that_died_unnoticed_is_replaced_without_a_word(
     wait_until_gone(pid, 10)
     monkeypatch.setattr(service._process, "poll", lambda: None)
     assert answer_of(service, walk(seed=1)) != pid
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (dataclasses.replace(walk(), root=lambda: None), "(PicklingError|AttributeError)"),
+        (walk("unreadable"), "ZeroDivisionError"),
+    ],
+    ids=["request", "answer"],
+)
+def test_what_cannot_be_passed_on_is_told_and_holds_up_nobody(
+    service: InspectionService, request_: WalkRequest, error: str
+) -> None:
+    """Else the one thread that talks to the process would end, and every reader wait for ever."""
+    service.submit(request_, "a")
+    service.submit(walk(seed=1), "b")
+    state = done(service, request_)
+    assert isinstance(state, Refused)
+    assert re.search(rf"could not be passed on \({error}\); ask again", state.sentence)
+    assert isinstance(done(service, walk(seed=1)), Answered)
+    answer_of(service, walk(seed=2))
 
 
 def test_a_process_that_cannot_start_is_told(

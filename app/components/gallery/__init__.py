@@ -8,7 +8,7 @@ Modules: `sprite` (pixels to that picture), `component` (the Streamlit side) and
 browser side).
 """
 
-from .component import GalleryResult, GalleryTiles, gallery
+from .component import GalleryTiles, gallery
 from .sprite import MOST_IMAGES, Sprite, make_sprite
 
-__all__ = ["MOST_IMAGES", "GalleryResult", "GalleryTiles", "Sprite", "gallery", "make_sprite"]
+__all__ = ["MOST_IMAGES", "GalleryTiles", "Sprite", "gallery", "make_sprite"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import streamlit as st
@@ -55,20 +55,15 @@ class GalleryTiles:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryResult:
-    """What the reader did to the gallery.
-
-    `clicked` is the tile's id in the one run that a click, or Enter on the tile, causes and None
-    in all others; keep it elsewhere to remember a selection.
-    """
-
-    clicked: int | None = None
-
-
 def gallery(
-    tiles: GalleryTiles, *, key: str, selected: int | None, alt: str, tile_width: int = 96
-) -> GalleryResult:
+    tiles: GalleryTiles,
+    *,
+    key: str,
+    selected: int | None,
+    alt: str,
+    on_click: Callable[[int], object],
+    tile_width: int = 96,
+) -> None:
     """Show `tiles` in rows, as many in each as fit.
 
     Tab enters the gallery and leaves it; inside, the arrow keys, Home and End go from tile to tile
@@ -79,11 +74,12 @@ def gallery(
         key: Names the gallery. One gallery a key and session; like any widget key.
         selected: Id of the tile that is drawn as the selected one.
         alt: What the gallery shows, for readers who do not see it.
+        on_click: Called with the id of a tile that was clicked, before the run that this causes.
         tile_width: Of each tile in CSS pixels. Images are enlarged to it without smoothing, and
             look even where it is a multiple of their width.
     """
     sprite = tiles.sprite
-    answer = _mount(
+    _mount(
         key=key,
         data={
             "tiles": {
@@ -105,9 +101,8 @@ def gallery(
                 f"gallery/{key}", module=_module(), sprite=(sprite.png, "image/png")
             ),
         },
-        on_clicked_change=assets.ignore,
+        on_clicked_change=partial(assets.tell, key, "clicked", on_click),
     )
-    return GalleryResult(answer.clicked)
 
 
 @cache

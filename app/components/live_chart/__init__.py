@@ -11,6 +11,6 @@ Modules: `snapshot` (figure to comparable parts), `delta` (what to send), `compo
 side) and `frontend/` (the browser side); `app.components.assets` brings the scripts there.
 """
 
-from .component import Download, LiveChartResult, live_chart
+from .component import Download, live_chart
 
-__all__ = ["Download", "LiveChartResult", "live_chart"]
+__all__ = ["Download", "live_chart"]

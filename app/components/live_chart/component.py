@@ -47,24 +47,6 @@ class Download:
         return self.csv if isinstance(self.csv, str) else self.csv()
 
 
-@dataclass(frozen=True)
-class LiveChartResult:
-    """What the reader did to the chart.
-
-    Each is set in the one run that the event causes and None in all others; keep it elsewhere to
-    remember it.
-
-    Attributes:
-        clicked: The point that was clicked. Its keys: `curve_number`, `point_index` (a number, or
-            [row, column] for pictures and heat maps), `customdata`, `x`, `y`.
-        selected: The customdata of each point inside the outline that was drawn, over all traces;
-            points without are left out. Empty when the outline was removed or holds no point.
-    """
-
-    clicked: dict[str, Any] | None = None
-    selected: list[Any] | None = None
-
-
 def live_chart(
     figure: go.Figure,
     *,
@@ -73,10 +55,10 @@ def live_chart(
     title: str = "",
     height: int = 320,
     alt: str = "",
-    selectable: bool = False,
-    lasso: bool = False,
+    on_click: Callable[[dict[str, Any]], object] | None = None,
+    on_select: Callable[[list[Any]], object] | None = None,
     download: Download | None = None,
-) -> LiveChartResult:
+) -> None:
     """Draw `figure`, or bring the chart drawn under `key` up to date with it.
 
     Call it with the complete figure in every run, usually from a function under
@@ -93,10 +75,13 @@ def live_chart(
         title: A heading above the plot: plain text, in which `<sub>...</sub>` sets a subscript.
         height: In pixels, with the title. The width is the container's.
         alt: What the chart shows, for readers who do not see it.
-        selectable: Report clicks on points. A click costs one run, of the fragment if the chart is
-            in one.
-        lasso: Let the reader draw round points of a flat chart, or a box, and report them. Points
-            that a later refresh puts into the outline are not reported.
+        on_click: Called with a point that was clicked, before the run that this causes, of the
+            fragment if the chart is in one. The point's keys: `curve_number`, `point_index` (a
+            number, or [row, column] for pictures and heat maps), `customdata`, `x`, `y`.
+        on_select: Lets the reader draw round points of a flat chart, or a box, and is called like
+            `on_click` with the customdata of each point inside, over all traces; points without
+            are left out. Empty when the outline was removed or holds no point. Points that a later
+            refresh puts into the outline are not reported.
         download: Names the files of the chart's own buttons PNG and SVG (`None` names them after
             `key`), and adds the button CSV. Asking for a CSV file costs one run.
     """
@@ -108,7 +93,7 @@ def live_chart(
         sent, take_snapshot(figure, revision), new_base=secrets.token_hex(4)
     )
     asked: str | None = st.session_state.pop(_csv_slot(slot), None)
-    answer = _mount(
+    _mount(
         key=key,
         height=height,
         data={
@@ -119,21 +104,17 @@ def live_chart(
             "offers_csv": download is not None,
             # Sent in the run that was asked for it alone; the browser asks again if it got lost.
             "csv": None if download is None or asked is None else [asked, download.text()],
-            "selectable": selectable,
-            "lasso": lasso,
+            "selectable": on_click is not None,
+            "lasso": on_select is not None,
             "assets": assets.publish("live_chart", module=_module(), plotly=_plotly()),
         },
         on_resync_change=partial(_forget, slot),
         on_csv_wanted_change=partial(_note_csv, slot),
-        on_clicked_change=assets.ignore,
-        on_selected_change=assets.ignore,
+        on_clicked_change=partial(assets.tell, key, "clicked", on_click),
+        on_selected_change=partial(assets.tell, key, "selected", on_select),
     )
     # Stored after sending: a run stopped in between then repeats data instead of skipping it.
     st.session_state[slot] = channel
-    return LiveChartResult(
-        clicked=answer.clicked if selectable else None,
-        selected=answer.selected if lasso else None,
-    )
 
 
 def _forget(slot: str) -> None:

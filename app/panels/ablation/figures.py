@@ -70,21 +70,24 @@ def _show(
         behind: the numbers behind it, asked for when they are downloaded.
         choice: what the reader chose to see: with another choice zoom and camera start afresh.
     """
-    clicked = live_chart(
+
+    def choose(point: dict[str, Any]) -> None:
+        if point["customdata"]:
+            choose_runs(sweep.sweep_id, point["customdata"])
+
+    live_chart(
         figure,
         key=f"ablation_chart_{name}",
         revision=f"{sweep.sweep_id} {choice}",
         title=title,
         height=HEIGHT,
         alt=title,
-        selectable=True,
+        on_click=choose,
         download=Download(
             f"{sweep.sweep_id}-{name}",
             lambda: behind().to_csv(index=False, lineterminator="\n"),
         ),
-    ).clicked
-    if clicked is not None and clicked["customdata"]:
-        choose_runs(sweep.sweep_id, clicked["customdata"])
+    )
 
 
 def _axis_name(axis: str) -> str:

@@ -99,10 +99,11 @@ def opening_panel(sweep: Sweep) -> None:
         else:
             st.text(_in_words(cell, top1[cell.index]))
         assert cell.run_id is not None  # cells are chosen by their runs
-        if st.button("Open in Play", icon=":material/sports_esports:", width="stretch"):
-            open_game(cell.run_id)
-        if st.button("Open in Inspect", icon=":material/image_search:", width="stretch"):
-            open_inspection(cell.run_id)
+        for label, icon, go in (
+            ("Open in Play", ":material/sports_esports:", open_game),
+            ("Open in Inspect", ":material/image_search:", open_inspection),
+        ):
+            st.button(label, icon=icon, width="stretch", on_click=go, args=(cell.run_id,))
 
 
 def _in_words(cell: CellInfo, top1: float) -> str:

@@ -48,18 +48,15 @@ def gallery_panel(held: Inspected, rows: pd.DataFrame) -> None:
             "visible, but brightness no longer compares.",
         )
     shown = page_of(rows, int(page), size)
-    result = gallery(
+    sample_keys = keys(shown)
+    gallery(
         tiles_of(shown, held.classes, _sprite(held, shown, stretch)),
         key="gallery",
-        selected=_place(keys(shown), chosen(held)),
+        selected=_place(sample_keys, chosen(held)),
         alt="Generated images",
+        on_click=lambda place: choose(held.info.run_id, sample_keys[place]),
         tile_width=width,
     )
-    if result.clicked is not None and result.clicked < len(shown):
-        clicked = keys(shown)[result.clicked]
-        if clicked != chosen(held):
-            choose(held.info.run_id, clicked)
-            st.rerun()
     _downloads(held, rows, shown, stretch)
 
 
@@ -68,9 +65,12 @@ def _lasso_note(held: Inspected) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Only the {len(held.lasso):,} samples that were selected on the map.")
-        if st.button("Show all", help="Forget the selection on the map."):
-            held.lasso = None
-            st.rerun()
+        st.button(
+            "Show all",
+            help="Forget the selection on the map.",
+            on_click=setattr,
+            args=(held, "lasso", None),
+        )
 
 
 def _place(shown: Sequence[SampleKey], key: SampleKey | None) -> int | None:

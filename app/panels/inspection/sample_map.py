@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,11 @@ from adadfq_core.inspection.replies import MapReply
 from adadfq_core.inspection.requests import MOST_REAL, MapRequest, SampleRange
 from adadfq_core.settings import limits
 from app.charts.sample_map import COLOURINGS, RealPoints, sample_map_figure
-from app.components.live_chart import LiveChartResult, live_chart
+from app.components.live_chart import live_chart
 from app.glossary import glossary_link
 from app.markdown import plain
 from app.panels.inspection.service import when_answered
-from app.panels.inspection.state import Inspected, choose, chosen_network, keys
+from app.panels.inspection.state import Inspected, SampleKey, choose, chosen_network, keys
 
 MOST_SAMPLES = 2000
 _METHODS = {"UMAP": "umap", "PCA (at once)": "pca"}
@@ -128,14 +129,14 @@ def _map_view(reply: MapReply, held: Inspected, rows: pd.DataFrame) -> None:
         colouring,
         "UMAP" if reply.method == "umap" else "PCA",
     )
-    result = live_chart(
+    live_chart(
         figure,
         key="sample_map",
         revision=f"{held.info.run_id}-{reply.method}-{flat}",
         height=560,
         alt="Samples among real images",
-        selectable=True,
-        lasso=flat,
+        on_click=lambda point: _click(held, point),
+        on_select=(lambda inside: _select(held, inside)) if flat else None,
     )
     for notice in reply.notices:
         st.caption(plain(notice))
@@ -144,15 +145,13 @@ def _map_view(reply: MapReply, held: Inspected, rows: pd.DataFrame) -> None:
         + ("Draw round samples to see only them in the gallery. " if flat else "")
         + glossary_link(reply.method)
     )
-    _act_on(result, held)
 
 
-def _act_on(result: LiveChartResult, held: Inspected) -> None:
-    """Follow a click or an outline; the rest of the page is drawn already, so draw it again."""
-    if result.clicked is not None and result.clicked["customdata"] is not None:
-        iteration, place = result.clicked["customdata"]
+def _click(held: Inspected, point: dict[str, Any]) -> None:
+    if point["customdata"] is not None:
+        iteration, place = point["customdata"]
         choose(held.info.run_id, (iteration, place))
-        st.rerun()
-    if result.selected is not None:
-        held.lasso = frozenset((i, place) for i, place in result.selected) or None
-        st.rerun()
+
+
+def _select(held: Inspected, inside: Sequence[SampleKey]) -> None:
+    held.lasso = frozenset((iteration, place) for iteration, place in inside) or None

@@ -46,12 +46,12 @@ def _buttons(root: Path, chosen: Sequence[RunInfo]) -> None:
     run_id = chosen[0].run_id
     with st.container(horizontal=True, vertical_alignment="center", key="runs_actions"):
         st.markdown(f"**{run_id}**" if alone else f"**{len(chosen)} runs chosen**")
-        if st.button("Open in Play", icon=":material/sports_esports:", disabled=not alone):
-            open_game(run_id)
-        if st.button("Open in Inspect", icon=":material/image_search:", disabled=not alone):
-            open_inspection(run_id)
-        if st.button("Take Q away", icon=":material/deployed_code:", disabled=not alone):
-            open_take_away(run_id)
+        for label, icon, go in (
+            ("Open in Play", ":material/sports_esports:", open_game),
+            ("Open in Inspect", ":material/image_search:", open_inspection),
+            ("Take Q away", ":material/deployed_code:", open_take_away),
+        ):
+            st.button(label, icon=icon, disabled=not alone, on_click=go, args=(run_id,))
         st.download_button(
             "Export",
             partial(_archive, root, run_id),

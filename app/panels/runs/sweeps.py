@@ -96,21 +96,27 @@ def sweeps_panel(root: Path) -> None:
 def _buttons(root: Path, chosen: SweepInfo | None) -> None:
     running = chosen is not None and chosen.status is SweepStatus.RUNNING
     with st.container(horizontal=True, key="sweeps_actions"):
-        opened = st.button("Open in Ablation", icon=":material/grid_on:", disabled=chosen is None)
+        st.button(
+            "Open in Ablation",
+            icon=":material/grid_on:",
+            disabled=chosen is None,
+            on_click=_open,
+            args=(chosen,),
+        )
         deleted = st.button(
             "Delete …",
             icon=":material/delete:",
             disabled=chosen is None or running,
             help="A sweep that is running has to be stopped first." if running else "Asks first.",
         )
-    if chosen is None:
-        return
-    if opened:
-        st.session_state[SWEEP] = chosen.sweep_id
-        st.session_state[VIEW] = RESULTS
-        st.switch_page("views/ablation.py")
-    if deleted:
+    if deleted and chosen is not None:
         _confirm_deletion(root, chosen)
+
+
+def _open(chosen: SweepInfo) -> None:
+    st.session_state[SWEEP] = chosen.sweep_id
+    st.session_state[VIEW] = RESULTS
+    st.switch_page("views/ablation.py")
 
 
 @st.dialog("Delete the sweep for good?")

@@ -50,12 +50,20 @@ tiles = GalleryTiles(
     colours=["#dc2626", "#0d9488", "#2563eb"] * (COUNT // 3) + ["#000000"] * (COUNT % 3),
     titles=[f"image {i} of page {page}" for i in range(COUNT)],
 )
-result = gallery(
-    tiles, key="tiles", selected=state["selected"], alt="Generated images", tile_width=width
-)
-if result.clicked is not None:
-    state["selected"] = result.clicked
+
+
+def click(tile: int) -> None:
+    state["selected"] = tile
     state["clicks"] = state.get("clicks", 0) + 1
-    st.rerun()
+
+
+gallery(
+    tiles,
+    key="tiles",
+    selected=state["selected"],
+    alt="Generated images",
+    on_click=click,
+    tile_width=width,
+)
 with st.sidebar:
     st.write(f"clicks {state.get('clicks', 0)}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,15 +51,13 @@ def live_panel() -> None:
     points = 120 + int((time.time() - started_at()) / SECONDS_PER_POINT)
     run = st.session_state.setdefault("run", 1)
     st.session_state["refreshes"] = st.session_state.get("refreshes", 0) + 1
-    chosen = live_chart(
+    live_chart(
         loss_figure(points),
         key="losses",
         revision=f"run-{run}",
         alt="Losses of three networks over the iterations",
-        selectable=True,
+        on_click=st.session_state.setdefault("clicks", []).append,
     )
-    if chosen.clicked:
-        st.session_state["clicks"] = [*st.session_state.get("clicks", []), chosen.clicked]
     left, right = st.columns(2)
     with left:
         live_chart(heat_figure(), key="still", revision=f"run-{run}", height=240, alt="A map")
@@ -67,7 +67,7 @@ def live_panel() -> None:
         {
             "points": points,
             "refreshes": st.session_state["refreshes"],
-            "clicks": st.session_state.get("clicks", []),
+            "clicks": st.session_state["clicks"],
         }
     )
 
@@ -109,30 +109,27 @@ def selection_panel() -> None:
     state = st.session_state
     state["refreshes"] = state.get("refreshes", 0) + 1
     revision = f"run-{state.get('run', 1)}"
-    cloud = live_chart(
+    reports = state.setdefault("reports", {"selected": [], "clicked": [], "in_space": []})
+
+    def note(name: str) -> Callable[[dict[str, Any]], None]:
+        return lambda point: reports[name].append(point["customdata"])
+
+    live_chart(
         cloud_figure(state["refreshes"]),
         key="cloud",
         revision=revision,
         title=f"Cloud of x<sub>1</sub> & <b>x</b>, run {state.get('run', 1)}",
         height=400,
-        selectable=True,
-        lasso=True,
+        on_click=note("clicked"),
+        on_select=reports["selected"].append,
     )
-    space = live_chart(
+    live_chart(
         space_figure(state["refreshes"]),
         key="space",
         revision=revision,
         height=400,
-        selectable=True,
+        on_click=note("in_space"),
     )
-    reports = state.setdefault("reports", {"selected": [], "clicked": [], "in_space": []})
-    for name, news in (
-        ("selected", cloud.selected),
-        ("clicked", cloud.clicked and cloud.clicked["customdata"]),
-        ("in_space", space.clicked and space.clicked["customdata"]),
-    ):
-        if news is not None:
-            reports[name].append(news)
     st.code(json.dumps(reports), language=None)
 
 
