@@ -152,6 +152,7 @@ class DyingMachine(RayExecutor):
         return events
 
 
+@pytest.mark.slow
 def test_a_machine_that_dies_loses_no_result_and_gives_none_twice(
     cluster: Any, temporary: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +241,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_over_the_client_port(
         executor.close()
 
 
+@pytest.mark.slow
 def test_closing_ends_what_runs_and_leaves_nothing(
     cluster: Any, temporary: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_stopped_run_goes_on_elsewhere_to_the_numbers_of_an_uninterrupted_one(
     assert list((tmp_path / "temporary").glob(f"{FOLDER_PREFIX}*")) == []
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_starts_anew(tmp_path: Path) -> None:
     failed = Player().play(Job(0, tiny_cell(data=str(tmp_path / "gone.parquet")), ""), b"")
     assert failed.status is RunStatus.FAILED

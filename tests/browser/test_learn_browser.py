@@ -178,6 +178,7 @@ def test_a_link_for_the_class_opens_the_lesson_as_it_was_set(browser: Any, url: 
         wait_until(lambda: address_of(page) == f"{url}/learn?lesson=4", seconds=LONG)
 
 
+@pytest.mark.slow
 def test_nothing_done_under_a_link_for_the_class_changes_a_run(
     browser: Any, app: App, live: str
 ) -> None:

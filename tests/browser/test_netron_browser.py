@@ -18,6 +18,7 @@ from adadfq_core.zoo.registry import find
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_netron_draws_the_exported_network(browser: Any, tmp_path: Path) -> None:
     netron = pytest.importorskip("netron", reason="Netron is not installed")
     entry = find("fashion-resnet20")

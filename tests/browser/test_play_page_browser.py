@@ -152,6 +152,7 @@ def test_a_killed_run_tells_why_and_can_be_resumed(browser: Any, app: App) -> No
         page.get_by_text("stopped · iteration").wait_for()
 
 
+@pytest.mark.slow
 def test_new_seed_and_start_choose_the_seed(browser: Any, app: App) -> None:
     end_runs(app.root)
     first = start_run(app.root, data="none", seed=3, epochs=2)

@@ -89,6 +89,7 @@ def wait_for_setting(app: App, run_id: str, name: str, value: float) -> None:
     wait_until(in_force, seconds=LONG)
 
 
+@pytest.mark.slow
 def test_every_sample_of_a_batch_stands_on_the_margin_picture(
     page: Any, app: App, live: str
 ) -> None:
@@ -315,6 +316,7 @@ def test_a_what_if_is_drawn_dotted_into_the_charts(page: Any, app: App, live: st
         end_runs(app.root, beside.run_id)
 
 
+@pytest.mark.slow
 def test_live_refreshes_do_not_shift_the_page(browser: Any, app: App, live: str) -> None:
     with opened(browser, app.at(live)) as page:
         wait_for_chart(page, MARGIN)

@@ -165,6 +165,7 @@ SPOILT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_token_that_is_not_right_signs_nobody_in(browser: Any, place: Place) -> None:
     provider = place.provider
     provider.spoil.update(SPOILT)

@@ -28,7 +28,12 @@ def _told(text):
 
 @pytest.mark.parametrize(
     ("format", "suffix"),
-    [("onnx", ".onnx"), ("torch", ".safetensors"), ("packed", ".safetensors"), ("program", ".pt2")],
+    [
+        ("onnx", ".onnx"),
+        ("torch", ".safetensors"),
+        pytest.param("packed", ".safetensors", marks=pytest.mark.slow),
+        pytest.param("program", ".pt2", marks=pytest.mark.slow),
+    ],
 )
 def test_each_format_is_written_measured_and_evaluated(run, tmp_path, format, suffix):
     root, run_id = run
@@ -95,6 +100,7 @@ def test_bad_input_is_told_in_a_sentence_with_exit_code_2(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_evaluated(tmp_path):
     cases = {"none.onnx": None, "q.onnx": b"hello", "q.pt2": b"PK", "q.html": b"<p>no network</p>"}
     cases |= {"q.safetensors": b"", "q.txt": b"text"}

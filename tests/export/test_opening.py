@@ -35,6 +35,7 @@ def test_round_trip_of_torchvisions(calibrated, random_norms, tmp_path, name, bi
     assert saved == pytest.approx(sum(coded) * (8 - bits) / 8, rel=0.01, abs=2000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_program_needs_no_architecture(calibrated, random_norms, tmp_path, bits):
     torch.manual_seed(0)

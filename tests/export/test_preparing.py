@@ -41,6 +41,7 @@ def _until_done(root, run_id, iteration):
     raise AssertionError(f"still {seen[-1]}")
 
 
+@pytest.mark.slow
 def test_a_process_prepares_every_file_and_measures_it(run):
     root, run_id, iteration = run
     assert preparation(root, run_id, iteration) is None

@@ -21,7 +21,7 @@ NETWORKS = [
     "efficientnet_b0",
     # Half a minute for its 133 million parameters.
     pytest.param("vgg11_bn", marks=pytest.mark.slow),
-    "densenet121",
+    pytest.param("densenet121", marks=pytest.mark.slow),
     "regnet_y_400mf",
 ]
 
