@@ -126,6 +126,19 @@ def test_slider_and_arrow_keys_go_through_the_moments(
     assert live["traces"]
 
 
+def test_a_drag_ends_at_the_moment_nearest_to_where_it_was_let_go(
+    page: Any, moments: list[int]
+) -> None:
+    slider = page.locator(f"{BAR} input[type=range]")
+    for position in (2, 19, 33):  # as a drag passes them
+        slider.fill(str(position))
+    nearest = min(moments, key=lambda moment: abs(moment - 33))
+    wait_for_state(page, "History", nearest)
+    wait_until(lambda: slider.input_value() == str(nearest), seconds=LONG)
+    slider.fill("40")
+    wait_for_state(page, "Live", 40)
+
+
 def test_a_replay_goes_through_the_run_and_ends_live(page: Any, moments: list[int]) -> None:
     page.locator(BAR).get_by_role("button", name="Play").click()
     seen: list[tuple[str, int]] = []

@@ -53,9 +53,16 @@ export default class Timeline {
     const late = performance.now() - this.reportedAt > PATIENCE_MS;
     const heard = this.number === 0 || this.data.heard === this.number || late;
     if (heard && !this.pressed && !this.timer) this.input.value = this.data.position;
+    this.fill();
+  }
+
+  fill() {
+    const { value, max } = this.input;
+    this.input.style.setProperty("--share", max > 0 ? value / max : 0);
   }
 
   move() {
+    this.fill();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.timer = 0;
