@@ -242,16 +242,16 @@ def test_a_what_if_runs_beside_with_the_same_seed(page: AppTest, tmp_path: Path)
 def _end_all(root: Path) -> None:
     # Reading a run reaps its process, so that none is left to other tests.
     deadline = time.monotonic() + 60
-    while any(map(_is_worker, psutil.Process().children())):
+    while any(_plays(process, root) for process in psutil.Process().children()):
         assert time.monotonic() < deadline, "a run that was stopped goes on"
         runs.refresh(root)
         time.sleep(0.1)
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    """Whether a child of this process plays a run; helpers of earlier tests live on."""
+def _plays(process: psutil.Process, root: Path) -> bool:
+    """Whether a child of this process plays a run of `root`; those of other tests live on."""
     try:
-        return WORKER_MODULE in process.cmdline()
+        return {WORKER_MODULE, str(root)} <= set(process.cmdline())
     except psutil.Error:
         return False
 
