@@ -19,8 +19,9 @@ from adadfq_core.results import measuring
 from adadfq_core.results.cells import Cell, find_table, plan
 from adadfq_core.results.files import CSV_COLUMNS, to_csv, to_markdown, write_text
 from adadfq_core.results.found import TAG, State, find
+from adadfq_core.results.measuring import Claim
 from adadfq_core.results.rows import Row, make_rows
-from adadfq_core.runs import RunStatus
+from adadfq_core.runs import RunInfo, RunStatus
 from adadfq_core.shell.results import results
 
 Make = Callable[..., list[dict[str, str]]]
@@ -84,23 +85,44 @@ def test_a_table_is_measured_once(quick: QuickRuns, make: Make, root: Path, tmp_
 
 
 def test_the_table_is_there_after_every_run(
-    quick: QuickRuns, make: Make, monkeypatch: pytest.MonkeyPatch
+    quick: QuickRuns, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     follow = measuring.follow
 
-    def interrupted(*arguments: Any) -> Any:
-        if len(quick.started) == 2:
+    def broken(*arguments: Any) -> RunInfo:
+        if len(quick.started) == 3:
+            raise MemoryError
+        return follow(*arguments)
+
+    monkeypatch.setattr(measuring, "follow", broken)
+    with pytest.raises(MemoryError):
+        make()
+    measured = [row["seeds_measured"] for row in read(tmp_path / "out" / "main.csv")]
+    assert measured == ["2", "0"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_ctrl_c_stops_the_run_that_was_started_and_no_other(
+    own: bool, quick: QuickRuns, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    claim, follow = measuring.claim, measuring.follow
+
+    def claimed(*arguments: Any) -> Claim | None:
+        found = claim(*arguments)
+        return found and found._replace(own=own)
+
+    def interrupted(*arguments: Any) -> RunInfo:
+        if not stopped and len(quick.started) == 2:
             raise KeyboardInterrupt
         return follow(*arguments)
 
-    monkeypatch.setattr(
-        measuring, "follow", lambda *a: interrupted(*a) if not stopping else follow(*a)
-    )
-    stopping: list[str] = []
-    monkeypatch.setattr(runs, "stop", lambda _, run_id: stopping.append(run_id))
+    monkeypatch.setattr(measuring, "claim", claimed)
+    monkeypatch.setattr(measuring, "follow", interrupted)
+    monkeypatch.setattr(runs, "stop", lambda _, run_id: stopped.append(run_id))
     with pytest.raises(RunFailed, match="Stopped at fashion-resnet20 3w3a AdaDFQ, seed 1"):
         make()
-    assert len(quick.started) == 2 and len(stopping) == 1
+    assert len(quick.started) == 2 and len(stopped) == own
 
 
 def test_what_is_missing_is_told(quick: QuickRuns, make: Make, tmp_path: Path) -> None:
