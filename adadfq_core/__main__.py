@@ -15,6 +15,7 @@ from adadfq_core.shell.ablate import ablate
 from adadfq_core.shell.doctor import doctor
 from adadfq_core.shell.evaluate import evaluate
 from adadfq_core.shell.export import export
+from adadfq_core.shell.results import results
 from adadfq_core.shell.runs import runs_commands
 from adadfq_core.shell.sinks import log_to_mlflow, write_tensorboard
 from adadfq_core.shell.sweeps import sweeps_commands
@@ -33,6 +34,7 @@ application = typer.Typer(
 )
 application.command()(train)
 application.command()(ablate)
+application.command()(results)
 application.command("eval")(evaluate)
 application.command()(export)
 application.command()(doctor)

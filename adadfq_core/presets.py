@@ -112,6 +112,58 @@ WHAT_IFS: dict[str, dict[str, Any]] = {
 """What a run is compared with: changes to its settings, the seed staying the same."""
 
 
+@dataclass(frozen=True)
+class Method:
+    """What a row of a table of results is: in words, and as changes to the preset's settings."""
+
+    summary: str
+    values: dict[str, Any]
+
+
+METHODS = {
+    "AdaDFQ": Method("The paper's game (arXiv 2303.06869), as the preset plays it.", {}),
+    "GDFQ": Method(
+        "Its baseline (arXiv 2003.03603): G follows P alone, Q distils P.", {"method": "gdfq"}
+    ),
+    "AdaSG": Method(
+        "The same game with AdaSG's numbers (arXiv 2302.09572). That its balance gap is this "
+        "margin is an inference from the training code of its authors, where the penalty is the "
+        "same function of H' with the boundaries 0.3 and 0.8, beside L_ds and L_as with 0.1 each.",
+        {"lambda_l": 0.3, "lambda_u": 0.8, "alpha_ds": 0.1, "alpha_as": 0.1},
+    ),
+    "calibration only": Method(
+        "Q stays as it is when its activation ranges are set on G's images.", {"lr_q": 0.0}
+    ),
+    "real data": Method(
+        "The ceiling: Q learns from one half of the real images and is measured, as P is, on the "
+        "other.",
+        {"method": "real"},
+    ),
+}
+"""Ways to quantize without data, and the ceiling, as settings of one engine.
+
+What a preset says of the game beyond these values (beta, gamma, temperature) holds for all of them.
+"""
+
+ABLATION = {
+    "AdaDFQ": METHODS["AdaDFQ"],
+    "without L_ds": Method("L_bal is the agreement loss alone.", WHAT_IFS["without L_ds"]),
+    "without L_as": Method("L_bal is the disagreement loss alone.", WHAT_IFS["without L_as"]),
+    "without the margin": Method(
+        "No boundary: G is not kept from any H'.", WHAT_IFS["without the margin"]
+    ),
+    "AdaDFQ + activation clipping": Method(
+        "G shows in the warm-up how far P's activations reach (after arXiv 2204.04215).",
+        {"activation_clipping": True},
+    ),
+    "AdaDFQ + adaptive BatchNorm": Method(
+        "Q's BatchNorm is measured anew in Q itself (after arXiv 2204.04215).",
+        {"adaptive_batchnorm": True},
+    ),
+}
+"""What is taken out of the method, as the paper does, or put to it."""
+
+
 def preset_settings(name: str, changes: dict[str, Any] | None = None) -> RunSettings:
     """Settings of preset `name` with `changes` put over them.
 

@@ -116,6 +116,16 @@ class RunSettings(BaseModel):
         "weights causes on G's images out of the layer's bias (the paper does not). It helps where "
         "8 bits, or the calibrated Q itself, are to be used, as with depthwise convolutions.",
     )
+    activation_clipping: bool = Field(
+        False,
+        description="In the warm-up, G also learns to make P answer the asked class with large "
+        "logits, so that Q's activation ranges hold what images of a class reach.",
+    )
+    adaptive_batchnorm: bool = Field(
+        False,
+        description="At the end of the warm-up, measure the statistics of Q's BatchNorm layers "
+        "anew in Q itself, on G's images; otherwise they stay those of P.",
+    )
     batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 
     latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")

@@ -17,6 +17,8 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     | st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
     "method": st.sampled_from(["adadfq", "gdfq", "real"]),
     "bias_correction": st.booleans(),
+    "activation_clipping": st.booleans(),
+    "adaptive_batchnorm": st.booleans(),
     "class_shift": st.booleans(),
     "bit_overrides": st.sampled_from(["", "first=8,last=8", "layer?.[!a]*=4, last=2"]),
     "schedule": st.sampled_from(["constant", "steps", "cosine"]),

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from adadfq_core.errors import InputError
-from adadfq_core.presets import DEFAULT_PRESET, PRESETS, WHAT_IFS, preset_settings
+from adadfq_core.presets import (
+    ABLATION,
+    DEFAULT_PRESET,
+    METHODS,
+    PRESETS,
+    WHAT_IFS,
+    Method,
+    preset_settings,
+)
 from adadfq_core.settings import (
     LIVE_SETTINGS,
     RunSettings,
@@ -37,6 +45,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("generator_width", 65, "a multiple of 2"),
     ("bias_correction", "perhaps", "true or false"),
     ("class_shift", "perhaps", "true or false"),
+    ("activation_clipping", 2, "true or false"),
+    ("adaptive_batchnorm", "perhaps", "true or false"),
     ("lambda_l", -0.1, "a number from 0 to 1"),
     ("lambda_l", None, "a number from 0 to 1"),
     ("lambda_u", 1.1, "a number from 0 to 1"),
@@ -188,6 +198,19 @@ def test_every_what_if_is_a_change_of_the_method_alone(name: str) -> None:
     changed = make_settings(WHAT_IFS[name], base)
     assert changed.seed == 3
     assert (changed == base) == (name == "AdaDFQ")
+
+
+@pytest.mark.parametrize("table", [METHODS, ABLATION], ids=["methods", "ablation"])
+def test_no_two_rows_of_a_table_are_the_same_run(table: dict[str, Method]) -> None:
+    assert next(iter(table)) == "AdaDFQ" and table["AdaDFQ"].values == {}
+    runs = [preset_settings("interactive", method.values) for method in table.values()]
+    assert len(set(runs)) == len(table)
+    assert all(method.summary.endswith(".") for method in table.values())
+
+
+def test_the_methods_are_in_the_order_of_the_table() -> None:
+    assert list(METHODS) == ["AdaDFQ", "GDFQ", "AdaSG", "calibration only", "real data"]
+    assert preset_settings("quick", METHODS["calibration only"].values).lr_q == 0
 
 
 def test_presets_that_are_refused() -> None:

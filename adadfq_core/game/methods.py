@@ -20,6 +20,7 @@ from adadfq_core.game.objectives import (
     margin_penalty,
     normalised_entropy,
     quantized_network_loss,
+    response_loss,
 )
 from adadfq_core.settings import RunSettings
 
@@ -42,13 +43,20 @@ class Losses:
 
 
 def losses(
-    p_logits: Tensor, q_logits: Tensor, labels: Tensor, bns: Tensor, settings: RunSettings
+    p_logits: Tensor,
+    q_logits: Tensor,
+    labels: Tensor,
+    bns: Tensor,
+    settings: RunSettings,
+    *,
+    calibrating: bool = False,
 ) -> Losses:
     """The losses of `settings.method` for P's and Q's logits `(B, C)` of the same images.
 
     Args:
         labels: `(B,)`, the classes asked of G, or those of the real images.
         bns: `L_BNS` of the images, 0 of real ones.
+        calibrating: whether Q's activation ranges are being set on these images.
     """
     h_prime = normalised_entropy(p_logits - q_logits)
     if not settings.has_generator:
@@ -65,6 +73,8 @@ def losses(
         balance = settings.alpha_ds * ds + settings.alpha_as * agreement
         g = margin + settings.beta * balance + settings.gamma * bns
         q = quantized_network_loss(p_logits, q_logits, settings.temperature)
+    if calibrating and settings.activation_clipping:
+        g = g + response_loss(p_logits, labels)
     return Losses(g, q, margin, ds, agreement, bns, h_prime)
 
 

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+RESPONSE_WEIGHT = 0.1
+"""Nats that a unit of the asked class' logit is worth to G, see `response_loss`."""
+
 
 def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Shannon entropy of `softmax(logits / temperature)`.
@@ -78,6 +81,21 @@ def margin_penalty(h_prime: Tensor, lower: float, upper: float) -> Tensor:
 def margin_loss(p_logits: Tensor, q_logits: Tensor, lower: float, upper: float) -> Tensor:
     """`L_margin`: how far samples lie outside [`lower`, `upper`] on the H' axis, a scalar."""
     return margin_penalty(normalised_entropy(p_logits - q_logits), lower, upper)
+
+
+def response_loss(p_logits: Tensor, labels: Tensor) -> Tensor:
+    """What G minimises besides to show how far P's activations reach, a scalar in nats.
+
+    Cross-entropy of `softmax(p)` against `labels` `(B,)`, less `RESPONSE_WEIGHT` times the mean
+    absolute value of the labels' logits: P is to be sure of the class, by large numbers. After the
+    absolute value loss with which He et al. generate images that find accurate activation ranges
+    (Data-Free Quantization with Accurate Activation Clipping and Adaptive Batch Normalization,
+    arXiv 2204.04215). Of that paper only the abstract was at hand, which says that ranges are
+    taken from accurate activations of the float network. So this formula, its weight and that it
+    is part of the warm-up are choices of this project, and there is no equation number to give.
+    """
+    asked = p_logits.gather(1, labels.unsqueeze(1))
+    return F.cross_entropy(p_logits, labels) - RESPONSE_WEIGHT * asked.abs().mean()
 
 
 def quantized_network_loss(p_logits: Tensor, q_logits: Tensor, temperature: float) -> Tensor:

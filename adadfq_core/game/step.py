@@ -146,7 +146,8 @@ def prepare_turn(
     with players.q.observing_ranges(not train_q):
         q_logits = players.q(images)
 
-    loss = losses(p_logits, q_logits, labels, players.batchnorm_loss.collect(), settings)
+    bns = players.batchnorm_loss.collect()
+    loss = losses(p_logits, q_logits, labels, bns, settings, calibrating=not train_q)
     gradients_g = gradients_q = None
     norm_g = norm_q = torch.zeros_like(loss.q)
     if settings.has_generator:

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from adadfq_core.quant.fake_quant import fake_quantize
+from adadfq_core.quant.norm_statistics import NormStatistics
 from adadfq_core.quant.operations import WeightedLayer
 from adadfq_core.quant.ranges import weight_range
 
@@ -33,6 +34,10 @@ class QuantizedLayer(nn.Module):
         layer: the float layer; its parameters are used, not copied.
         norm: the BatchNorm that alone reads the layer's output, or `None`.
         bits: bits of each weight code, 2..8.
+
+    Attributes:
+        statistics: measures those of `norm` anew in every forward pass, before they are used;
+            `None` leaves them.
     """
 
     def __init__(self, layer: WeightedLayer, norm: _BatchNorm | None, bits: int) -> None:
@@ -41,6 +46,7 @@ class QuantizedLayer(nn.Module):
         self.norm = norm
         self.bits = bits
         self._shifts: list[Tensor] | None = None
+        self.statistics: NormStatistics | None = None
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
@@ -53,6 +59,8 @@ class QuantizedLayer(nn.Module):
         if self._shifts is not None:
             self._shifts.append(self._shift(x, weight))
         if self.norm is not None:
+            if self.statistics is not None:
+                self.statistics.take(apply_layer(self.layer, x, weight, bias))
             factor, offset = normalisation(self.norm)
             weight = weight * factor.view(-1, *[1] * (weight.ndim - 1))
             bias = offset if bias is None else offset + factor * bias

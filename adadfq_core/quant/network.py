@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, fx, nn
 
 from adadfq_core.quant.coverage import Coverage
 from adadfq_core.quant.layers import QuantizedLayer
+from adadfq_core.quant.norm_statistics import NormStatistics
+from adadfq_core.quant.operations import is_batchnorm
 from adadfq_core.quant.ranges import ActivationQuantizer
 
 
@@ -49,8 +51,12 @@ class QuantizedNetwork(nn.Module):
             for quantizer in quantizers:
                 quantizer.observing = False
 
+    def has_batchnorm(self) -> bool:
+        """Whether any layer normalises with stored statistics."""
+        return any(is_batchnorm(module) for module in self.modules())
+
     @contextmanager
-    def correcting_biases(self) -> Iterator[None]:
+    def correcting_biases(self, *, behind_batchnorm: bool = True) -> Iterator[None]:
         """Within it, forward passes show what rounding does to means; then the biases undo it.
 
         Rounding a channel's weights moves the mean of its output, because activations behind a
@@ -58,8 +64,16 @@ class QuantizedNetwork(nn.Module):
         its bias (Nagel et al., Data-Free Quantization through Weight Equalization and Bias
         Correction, ICCV 2019, section 4.2, measured on images instead of derived from BatchNorm).
         Do it once, when the activation ranges are set; a second time would take it out twice.
+
+        Args:
+            behind_batchnorm: whether layers with a BatchNorm are corrected. Not if its statistics
+                are measured anew (`measuring_batchnorm`): the new mean has the shift in it already.
         """
-        layers = [module for module in self.modules() if isinstance(module, QuantizedLayer)]
+        layers = [
+            module
+            for module in self.modules()
+            if isinstance(module, QuantizedLayer) and (behind_batchnorm or module.norm is None)
+        ]
         for layer in layers:
             layer.measure_shift()
         try:
@@ -67,3 +81,38 @@ class QuantizedNetwork(nn.Module):
         finally:
             for layer in layers:
                 layer.correct_bias()
+
+    @contextmanager
+    def measuring_batchnorm(self) -> Iterator[None]:
+        """Within it, forward passes set the statistics of the BatchNorm layers anew.
+
+        Quantization moves the distribution of what a BatchNorm normalises, while its statistics
+        are still those of the float network. Each layer gets the mean and the variance of
+        everything that has passed since the context was entered, and uses them at once, so that
+        the layers behind it measure what they will see. That statistics are updated in the
+        quantized network is the "adaptive batch normalization" of He et al., Data-Free
+        Quantization with Accurate Activation Clipping and Adaptive Batch Normalization (arXiv
+        2204.04215), of which only the abstract was at hand: when and how they are measured is a
+        choice of this project, not taken from the paper's equations. Activation ranges stay.
+        """
+        layers = [m for m in self.modules() if isinstance(m, QuantizedLayer) and m.norm is not None]
+        folded = {layer.norm for layer in layers}
+        for layer in layers:
+            assert layer.norm is not None
+            layer.statistics = NormStatistics(layer.norm)
+        hooks = [
+            module.register_forward_pre_hook(_taken_by(NormStatistics(module)))
+            for module in self.modules()
+            if is_batchnorm(module) and module not in folded
+        ]
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.statistics = None
+            for hook in hooks:
+                hook.remove()
+
+
+def _taken_by(statistics: NormStatistics) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    return lambda _, inputs: statistics.take(inputs[0])

@@ -14,7 +14,7 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.files import expanded
 from adadfq_core.home import runs_folder
 from adadfq_core.settings import limits
-from adadfq_core.shell.configuring import bits_of, configured
+from adadfq_core.shell.configuring import bits_of, configured, seeds_of
 from adadfq_core.shell.network_options import Assignments, Data, Network, Weights, assigned, checked
 from adadfq_core.shell.telling import printable
 
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
     from adadfq_core.ablation.plan import Halving, Plan
 
 POLL_SECONDS = 0.5
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """`3` is the seeds 0, 1, 2; `4,7` are those two."""
-    from adadfq_core.ablation.plan import MOST_CELLS
-
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"--seeds {text} is neither a number of seeds nor seeds separated by commas, "
-            "e.g. 3 or 4,7."
-        ) from None
-    if len(numbers) == 1 and numbers[0] > MOST_CELLS:
-        raise InputError(
-            f"--seeds {text} asks for too many runs; at most {MOST_CELLS} are allowed."
-        )
-    seeds = tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
-    if not seeds:
-        raise InputError(f"--seeds {text} asks for no run; name at least 1.")
-    return seeds
 
 
 def _halving(factor: int) -> Halving | None:
@@ -182,7 +161,7 @@ def ablate(
             design_seed,
             preset=preset,
             changes=changes,
-            seeds=_seeds(seeds),
+            seeds=seeds_of(seeds),
             halving=_halving(halving),
         )
         plan = _settled(plan)

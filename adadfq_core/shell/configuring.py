@@ -1,4 +1,4 @@
-"""Settings as shell options and files name them, shared by `train` and `ablate`."""
+"""Settings as shell options and files name them, shared by `train`, `ablate` and `results`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,31 @@ def bits_of(text: str) -> dict[str, str]:
     if len(parts) != 2:
         raise InputError(f"--bits {text} is not of the form W,A with both from 2 to 8, e.g. 3,3.")
     return {"weight_bits": parts[0].strip(), "activation_bits": parts[1].strip()}
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """The seeds that `--seeds` means: `3` is 0, 1, 2; `4,7` are those two.
+
+    Raises:
+        InputError: no whole numbers, none at all, or too many.
+    """
+    from adadfq_core.ablation.plan import MOST_CELLS
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--seeds {text} is neither a number of seeds nor seeds separated by commas, "
+            "e.g. 3 or 4,7."
+        ) from None
+    if len(numbers) == 1 and numbers[0] > MOST_CELLS:
+        raise InputError(
+            f"--seeds {text} asks for too many runs; at most {MOST_CELLS} are allowed."
+        )
+    seeds = tuple(range(numbers[0])) if len(numbers) == 1 else tuple(dict.fromkeys(numbers))
+    if not seeds:
+        raise InputError(f"--seeds {text} asks for no run; name at least 1.")
+    return seeds
 
 
 def configured(config: Path) -> dict[str, Any]:

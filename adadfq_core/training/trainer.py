@@ -31,8 +31,8 @@ from adadfq_core.settings import REAL_IMAGES_MISSING, RunSettings
 from adadfq_core.training.schedules import learning_rate_factor
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
-# For the mean shift of the last layer, of which every image gives one sample a channel.
-CORRECTION_BATCHES = 16
+# For the mean of the last layer, of which every image gives one sample a channel.
+RECALIBRATION_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,12 @@ class Trainer:
                 "P has no BatchNorm with stored statistics, so gamma is forced to 0 and nothing "
                 "ties the generated images to the training data but P's logits."
             )
+        if self.settings.adaptive_batchnorm and not self.players.q.has_batchnorm():
+            told.append(
+                "Q has no BatchNorm with stored statistics, so adaptive_batchnorm changes nothing."
+            )
+        if self.settings.activation_clipping and not self.settings.has_generator:
+            told.append("There is no generator, so activation_clipping changes nothing.")
         left = [r for r in self.players.q.coverage.left_alone if r.part == "weights"]
         if left:
             names = ", ".join(f"{row.name} ({row.reason})" for row in left[:3])
@@ -258,20 +264,32 @@ class Trainer:
     def _end(self) -> None:
         self._follow(not self.warming_up)
         self.iteration += 1
-        if self.settings.bias_correction and self.iteration == self.settings.warmup_iterations:
-            self._correct_biases()
+        if self.iteration == self.settings.warmup_iterations:
+            self._recalibrate()
+
+    def _recalibrate(self) -> None:
+        """Let Q make up for what quantization changed of its means, as the settings ask for it."""
+        settings, q = self.settings, self.players.q
+        # BatchNorm last: what a bias loses in front of it then leaves its mean as well.
+        if settings.bias_correction:
+            with q.correcting_biases(behind_batchnorm=not settings.adaptive_batchnorm):
+                self._pass_images()
+        if settings.adaptive_batchnorm:
+            with q.measuring_batchnorm():
+                self._pass_images()
+        if settings.bias_correction:
+            self._follow(train_q=False)
 
     @torch.no_grad()
-    def _correct_biases(self) -> None:
+    def _pass_images(self) -> None:
+        """Let Q answer images that no one learns from."""
         players = self.players
-        with players.q.correcting_biases():
-            for _ in range(CORRECTION_BATCHES):
-                if self.settings.has_generator:
-                    images = imagine(players, *self._noise())
-                else:
-                    images, _ = self._real_batch()
-                players.q(images)
-        self._follow(train_q=False)
+        for _ in range(RECALIBRATION_BATCHES):
+            if self.settings.has_generator:
+                images = imagine(players, *self._noise())
+            else:
+                images, _ = self._real_batch()
+            players.q(images)
 
     @torch.no_grad()
     def _follow(self, train_q: bool) -> None:

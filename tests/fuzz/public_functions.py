@@ -57,6 +57,8 @@ ELSEWHERE = {
         """__main__: main
         shell.ablate: ablate
         shell.doctor: doctor
+        shell.results: results
+        results.cells: plan find_table
         shell.evaluate: evaluate
         shell.export: export
         shell.runs: list_runs show stop resume print_settings compare tag note delete clean
@@ -65,7 +67,7 @@ ELSEWHERE = {
         shell.sweeps: list_sweeps stop table delete
         shell.train: train
         shell.zoo: train list_networks show coverage fetch
-        shell.configuring: bits_of configured
+        shell.configuring: bits_of seeds_of configured
         shell.network_options: assigned checked
         shell.telling: can_ask is_terminal check_can_ask megabytes print_table
         training.bundling: train_bundled
@@ -114,6 +116,8 @@ EXCUSED = {
         export.worker: main
         inspection.serving: serve end_state
         inspection.worker: main
+        results.found: find
+        results.measuring: claim follow
         runs.process: identity started_at alive spawn_worker spawn_detached reap end_reason
         runs.control: gone
         runs.queue_watch: watch
@@ -202,6 +206,8 @@ EXCUSED = {
         ablation.space: run_bytes sweep_bytes
         ablation.tables: pivot chosen_cells over_seeds runs_of ordered pivot_frame to_csv
         ablation.tables: results_csv to_markdown to_latex
+        results.rows: make_rows
+        results.files: to_csv to_markdown
         inspection.class_grid: class_grid
         inspection.close_up: close_up
         inspection.contact_sheet: stretched contact_sheet
@@ -243,6 +249,7 @@ EXCUSED = {
         export.description: versions
         home: runs_folder uploads_folder cache_folder
         own_version: own_version
+        results.measuring: versions
         zoo.assets: record_checksums recorded_checksums verified faults
         zoo.class_names: imagenet
         zoo.downloads: models_folder

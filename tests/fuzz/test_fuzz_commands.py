@@ -50,6 +50,8 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "assignments": SETTINGS,
     "over": ("lambda_l=0:0.4:3", "bits=3,4", "beta=0.1:1", "preset=quick", "image_mean=1"),
     "bits": ("3,3", "3", "9,9", "a,b"),
+    "table": ("main", "ablation"),
+    "methods": ("AdaDFQ", "GDFQ,real data", "AdaDFQ + adaptive BatchNorm"),
     "preset": ("quick", "interactive", "Quick"),
     "design": ("grid", "random", "latin"),
     "format": ("onnx", "torch", "packed", "program", "report"),
@@ -190,6 +192,13 @@ REFUSED = [
     (*OVER, "--name", NO_TEXT),
     ("train", "--set", f"data={NO_TEXT}"),
     ("train", "--network", NO_TEXT),
+    ("results", "--table", NO_TEXT),
+    ("results", "--network", NO_TEXT),
+    ("results", "--seeds", "9" * 5000),
+    ("results", "--bits", "9" * 5000),
+    ("results", "--data", NO_TEXT),
+    ("results", "--set", "seed=3"),
+    *(("results", "--dry-run", "--methods", name) for name in ("", NO_TEXT, "AdaDFQ,")),
 ]
 
 

@@ -206,6 +206,7 @@ BY_HAND: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
     "game.objectives.adaptability": games(labels=False),
     "game.objectives.disagreement_loss": games(),
     "game.objectives.agreement_loss": games(),
+    "game.objectives.response_loss": answers(),
     "game.objectives.margin_penalty": st.tuples(_tensors(3), st.floats(0, 1), st.floats(0, 1)),
     "game.objectives.margin_loss": games(labels=False, more=2),
     "game.objectives.quantized_network_loss": games(labels=False, more=1).map(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from adadfq_core.game.methods import distillation_loss, losses
+from adadfq_core.game.objectives import response_loss
 from adadfq_core.settings import RunSettings
 
 
@@ -94,3 +95,23 @@ def test_every_method_of_a_generator_trains(
         assert torch.isfinite(trainer.play().scalars).all()
     after = list(trainer.players.q.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("method", ["adadfq", "gdfq", "real"])
+def test_activation_clipping_asks_g_for_large_responses_while_ranges_are_set(
+    method: str,
+    logits: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    tiny_settings: Callable[..., RunSettings],
+) -> None:
+    p, q, labels = logits
+    bns = torch.zeros((), dtype=torch.float64)
+    plain, clipping = (
+        tiny_settings(method=method),
+        tiny_settings(method=method, activation_clipping=True),
+    )
+    without = losses(p, q, labels, bns, plain, calibrating=True)
+    during = losses(p, q, labels, bns, clipping, calibrating=True)
+    after = losses(p, q, labels, bns, clipping)
+    assert after.g == without.g and during.q == without.q
+    asked = response_loss(p, labels) if method != "real" else 0
+    torch.testing.assert_close(during.g, without.g + asked)

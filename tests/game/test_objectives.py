@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from adadfq_core.game.objectives import (
+    RESPONSE_WEIGHT,
     adaptability,
     agreement_loss,
     disagreement_loss,
@@ -16,6 +17,7 @@ from adadfq_core.game.objectives import (
     margin_penalty,
     normalised_entropy,
     quantized_network_loss,
+    response_loss,
 )
 
 CLASS_COUNTS = [1, 2, 10, 100, 1000]
@@ -160,3 +162,18 @@ def test_batches_of_any_size() -> None:
             disagreement_loss(a[i : i + 1], b[i : i + 1], y[i : i + 1]) for i in range(batch)
         )
         torch.testing.assert_close(disagreement_loss(a, b, y), torch.as_tensor(mean) / batch)
+
+
+def test_the_response_loss_by_hand() -> None:
+    p = torch.tensor([[3.0, 3.0], [-2.0, 0.0]], dtype=torch.float64)
+    # Two equal logits cost log 2, the second row log(1 + e^2); the asked logits are 3 and -2.
+    expected = (math.log(2) + math.log(1 + math.exp(2))) / 2 - RESPONSE_WEIGHT * (3 + 2) / 2
+    loss = response_loss(p, torch.tensor([0, 0]))
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_response_loss_asks_for_more_of_what_is_right_already() -> None:
+    p = torch.tensor([[40.0, -40.0]], dtype=torch.float64, requires_grad=True)
+    response_loss(p, torch.tensor([0])).backward()
+    assert p.grad is not None
+    torch.testing.assert_close(p.grad, torch.tensor([[-RESPONSE_WEIGHT, 0.0]], dtype=p.dtype))
