@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adadfq_core.export.frozen import freeze
 from adadfq_core.quant import quantize
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.quant.norm_statistics import NormStatistics
@@ -258,3 +259,14 @@ def test_activation_clipping_makes_p_answer_louder(tiny_trainer: Callable[..., T
 
     (quiet, low), (loud, high) = asked(False), asked(True)
     assert loud > quiet and high > low
+
+
+def test_what_is_exported_has_the_new_statistics(tiny_trainer: Callable[..., Trainer]) -> None:
+    whole, again = (tiny_trainer(**VALUES, q_average=0.9) for _ in range(2))
+    while not whole.finished:
+        whole.play()
+    again.load_state_dict(whole.state_dict())
+    images = torch.rand(4, 1, 8, 8)
+    expected = whole.quantized_network()(images)
+    assert torch.equal(again.quantized_network()(images), expected)
+    torch.testing.assert_close(freeze(again.quantized_network())(images), expected)
