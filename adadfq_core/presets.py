@@ -118,6 +118,8 @@ class Method:
 
     summary: str
     values: dict[str, Any]
+    calibrated: bool = False
+    """Whether Q counts as it was at the end of the warm-up, before its first move."""
 
 
 METHODS = {
@@ -132,7 +134,9 @@ METHODS = {
         {"lambda_l": 0.3, "lambda_u": 0.8, "alpha_ds": 0.1, "alpha_as": 0.1},
     ),
     "calibration only": Method(
-        "Q stays as it is when its activation ranges are set on G's images.", {"lr_q": 0.0}
+        "AdaDFQ's Q before its first move: activation ranges set on G's images, nothing trained.",
+        {},
+        calibrated=True,
     ),
     "real data": Method(
         "The ceiling: Q learns from one half of the real images and is measured, as P is, on the "

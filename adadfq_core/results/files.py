@@ -14,9 +14,11 @@ from adadfq_core.results.cells import Table
 from adadfq_core.results.rows import Row
 
 CSV_COLUMNS = (
-    *("network", "bits", "method", "seeds_planned", "seeds_measured", "seeds_failed"),
+    *("network", "bits", "method", "preset", "settings"),
+    *("seeds_planned", "seeds_measured", "seeds_failed"),
     *("top1_mean", "top1_deviation", "top1_p", "loss"),
-    *("paper_network", "paper_top1_p", "paper_top1_q", "paper_loss", "top1_by_seed", "versions"),
+    *("paper_network", "paper_top1_p", "paper_top1_q", "paper_loss"),
+    *("top1_by_seed", "top1_p_by_seed", "versions"),
 )
 _MARKDOWN_COLUMNS = (
     *("network", "bits", "method", "seeds", "top-1", "deviation", "P", "loss", "paper's loss"),
@@ -36,28 +38,28 @@ def to_csv(rows: Sequence[Row]) -> str:
         stated = (paper.top1_p, paper.top1_q, paper.loss) if paper else (math.nan,) * 3
         writer.writerow(
             [
-                *(row.network, row.bits, row.method, row.planned, len(row.seeds), row.failed),
+                *(row.network, row.bits, row.method, row.preset, row.settings),
+                *(row.planned, len(row.measured), row.failed),
                 *map(_number, numbers),
                 paper.network if paper else "",
                 *map(_number, stated),
-                " ".join(f"{seed}:{top1:.2f}" for seed, top1 in row.seeds.items()),
+                " ".join(f"{seed}:{top1.q:.2f}" for seed, top1 in row.measured.items()),
+                " ".join(f"{seed}:{top1.p:.2f}" for seed, top1 in row.measured.items()),
                 "; ".join(row.versions),
             ]
         )
     return stream.getvalue()
 
 
-def to_markdown(
-    table: Table, rows: Sequence[Row], preset: str, command: str, notes: Sequence[str] = ()
-) -> str:
+def to_markdown(table: Table, rows: Sequence[Row], command: str, notes: Sequence[str] = ()) -> str:
     """The table with what made it, for a reader.
 
     Args:
-        preset: the settings that all runs started from.
         command: what makes it again.
         notes: sentences of what is left out.
     """
     versions = dict.fromkeys(each for row in rows for each in row.versions)
+    presets = dict.fromkeys(row.preset for row in rows)
     lines = [
         f"# {table.title}",
         "",
@@ -65,10 +67,11 @@ def to_markdown(
         "",
         f"    {' '.join(command.split())}",
         "",
-        f"from the preset {preset}, by {', '.join(versions) or 'no run yet'}. Numbers are top-1 in "
-        "percent: the mean over the seeds at the end of each run, their sample standard deviation, "
-        "and P's on the same images. The loss is what Q is behind P, in points, beside what the "
-        "paper's Q is behind the paper's P, on the network and data named there.",
+        f"from the preset {', '.join(presets)}, by {', '.join(versions) or 'no run yet'}. Numbers "
+        "are top-1 in percent: the mean over the seeds at the end of each run, their sample "
+        "standard deviation, and P's on the same images. The loss is what Q is behind P, in "
+        "points, beside what the paper's Q is behind the paper's P, on the network and data named "
+        "there.",
         "",
         _line(_MARKDOWN_COLUMNS),
         _line(["---", "---", "---", *["---:"] * 6, "---"]),
@@ -82,7 +85,7 @@ def to_markdown(
 
 
 def _cells(row: Row) -> list[str]:
-    seeds = f"{len(row.seeds)}"
+    seeds = f"{len(row.measured)}"
     lacking = [(row.missing, "missing"), (row.failed, "failed")]
     if any(count for count, _ in lacking):
         told = ", ".join(f"{count} {word}" for count, word in lacking if count)

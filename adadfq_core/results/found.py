@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -36,18 +36,23 @@ _ORDER = (State.MEASURED, State.GOING, State.INTERRUPTED, State.FAILED)
 
 @dataclass(frozen=True)
 class Found:
-    """A cell and the run that measures it, `None` where there is none."""
+    """A cell and the run that measures it, `None` where there is none (any more)."""
 
     cell: Cell
     state: State
     run: RunInfo | None = None
 
 
-def find(root: Path, cells: Sequence[Cell]) -> list[Found]:
+def find(
+    root: Path, cells: Sequence[Cell], kept: Container[tuple[str, int, str, int]] = ()
+) -> list[Found]:
     """What the store in `root` has of each of `cells`.
 
     A cell's run has its settings, also after all changes by hand, and was tagged `TAG`; one that
     has not ended may have lost its starter before that.
+
+    Args:
+        kept: network, bits, method and seed of what is measured though its run may be gone.
 
     Raises:
         InputError: the store is damaged or not writable.
@@ -56,7 +61,13 @@ def find(root: Path, cells: Sequence[Cell]) -> list[Found]:
     for info in runs.list_runs(root):
         if TAG in info.tags or not info.ended:
             known[info.settings].append(info)
-    return [_found(root, cell, known[cell.settings]) for cell in cells]
+    found = [_found(root, cell, known[cell.settings]) for cell in cells]
+    return [
+        Found(each.cell, State.MEASURED)
+        if each.state is not State.MEASURED and (*each.cell.row, each.cell.seed) in kept
+        else each
+        for each in found
+    ]
 
 
 def _found(root: Path, cell: Cell, infos: Sequence[RunInfo]) -> Found:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from adadfq_core.results.found import Found
+    from adadfq_core.results.rows import Row
     from adadfq_core.runs import RunInfo
 
 
@@ -103,8 +104,9 @@ def results(
 ) -> None:
     """Make a table of results: run or resume what is missing, one run after the other.
 
-    Both files are written after every run, and the same command goes on where it ended: runs that
-    have a cell's settings are not made twice. Ctrl-C stops the run that goes.
+    Both files are written after every run, and the same command goes on where it ended: neither
+    runs that have a cell's settings nor numbers that are in the table already are made twice.
+    Ctrl-C stops the run that goes.
     """
     networks = tuple(network or NETWORKS)
     cells = [
@@ -121,15 +123,14 @@ def results(
         )
     ]
     root = expanded(run_dir or runs_folder()).absolute()
+    making = _Making(root, find_table(table), cells, preset, expanded(out).absolute())
     if dry_run:
-        _tell_states(root, cells)
-        return
-    _Making(root, find_table(table), cells, preset, expanded(out).absolute()).run()
+        _tell_states(making.found())
+    else:
+        making.run()
 
 
-def _tell_states(root: Path, cells: Sequence[Cell]) -> None:
-    from adadfq_core.results.found import find
-
+def _tell_states(found: Sequence[Found]) -> None:
     print_table(
         ("network", "bits", "method", "seed", "state", "run"),
         [
@@ -138,7 +139,7 @@ def _tell_states(root: Path, cells: Sequence[Cell]) -> None:
                 str(each.state),
                 each.run.run_id if each.run else "",
             )
-            for each in find(root, cells)
+            for each in found
         ],
     )
 
@@ -156,6 +157,21 @@ class _Making:
         self._folder = folder
         self._command = shlex.join(["python", "-m", "adadfq_core", *sys.argv[1:]])
         self._left_out: dict[str, str] = {}
+        self._kept = self._read()
+
+    def _read(self) -> list[Row]:
+        """The rows of the table that is there already."""
+        from adadfq_core.results.reading import read_rows
+
+        path = self._folder / f"{self._table.name}.csv"
+        return read_rows(path) if path.exists() else []
+
+    def found(self) -> list[Found]:
+        """What there is of each cell now, in the store or in the table that was there."""
+        from adadfq_core.results.found import find
+
+        kept = {(*row.key, seed) for row in self._kept for seed in row.measured}
+        return find(self._root, self._cells, kept)
 
     def run(self) -> None:
         """Measure what is missing and write the files.
@@ -186,14 +202,14 @@ class _Making:
     def _written(self) -> list[Found]:
         """What there is of the table now, after it was written down."""
         from adadfq_core.results import files
-        from adadfq_core.results.found import find
-        from adadfq_core.results.rows import make_rows
+        from adadfq_core.results.rows import joined, make_rows
 
         name = self._table.name
-        found = find(self._root, self._cells)
-        rows = make_rows(self._root, name, found)
+        found = self.found()
+        made = make_rows(self._root, name, self._preset, found)
+        rows = joined(self._kept, made, list(self._table.methods))
         notes = [sentence for sentence in self._left_out.values() if sentence]
-        text = files.to_markdown(self._table, rows, self._preset, self._command, notes)
+        text = files.to_markdown(self._table, rows, self._command, notes)
         files.write_text(self._folder / f"{name}.md", text)
         files.write_text(self._folder / f"{name}.csv", files.to_csv(rows))
         return found

@@ -206,7 +206,8 @@ EXCUSED = {
         ablation.space: run_bytes sweep_bytes
         ablation.tables: pivot chosen_cells over_seeds runs_of ordered pivot_frame to_csv
         ablation.tables: results_csv to_markdown to_latex
-        results.rows: make_rows
+        results.rows: make_rows joined
+        results.rankings: rankings
         results.files: to_csv to_markdown
         inspection.class_grid: class_grid
         inspection.close_up: close_up

@@ -47,9 +47,10 @@ def test_a_table_can_be_restricted_and_its_settings_changed() -> None:
         seeds=[7],
     )
     assert [(cell.method, cell.settings.lr_q) for cell in cells] == [
-        ("calibration only", 0),
+        ("calibration only", 0.5),
         ("AdaDFQ", 0.5),
     ]
+    assert cells[0].settings == cells[1].settings, "one run tells both"
     assert {(c.settings.data, c.settings.epochs, c.seed) for c in cells} == {
         ("there.parquet", 5, 7)
     }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from quick_runs import QuickRuns
 from stored_runs import held_run, stored_run
+from table_rows import row
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
@@ -20,7 +23,7 @@ from adadfq_core.results.cells import Cell, find_table, plan
 from adadfq_core.results.files import CSV_COLUMNS, to_csv, to_markdown, write_text
 from adadfq_core.results.found import TAG, State, find
 from adadfq_core.results.measuring import Claim
-from adadfq_core.results.rows import Row, make_rows
+from adadfq_core.results.rows import joined, make_rows, settings_mark
 from adadfq_core.runs import RunInfo, RunStatus
 from adadfq_core.shell.results import results
 
@@ -288,9 +291,8 @@ def test_a_folder_is_no_file(path: Path) -> None:
 
 
 def test_hostile_words_stay_in_their_cell(tmp_path: Path) -> None:
-    numbers = (float("nan"),) * 4
-    row = Row("a|b\n.py:x", 3, "AdaDFQ", {}, 1, 0, *numbers, None, ())
-    text = to_markdown(find_table("main"), [row], "quick", "python '\n# x'", ["a\nb"])
+    hostile = replace(row("AdaDFQ", []), network="a|b\n.py:x")
+    text = to_markdown(find_table("main"), [hostile], "python '\n# x'", ["a\nb"])
     assert "\n# x" not in text and r"a\|b .py:x | 3w3a" in text
     write_text(tmp_path / "deep" / "a.md", text + "\udcff")
     assert (tmp_path / "deep" / "a.md").read_text(encoding="utf-8").endswith("\\udcff")
@@ -298,4 +300,88 @@ def test_hostile_words_stay_in_their_cell(tmp_path: Path) -> None:
 
 
 def test_an_empty_table_has_no_rows(root: Path) -> None:
-    assert make_rows(root, "main", []) == []
+    assert make_rows(root, "main", "quick", []) == []
+
+
+def test_numbers_of_the_table_count_without_their_runs(
+    quick: QuickRuns, make: Make, root: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """A table is made over weeks, on machines that come and go."""
+    before = make()
+    shutil.rmtree(root)
+    assert make() == before
+    assert len(quick.started) == 4, "nothing is run twice"
+    wider = make(seeds="3", bits="3,4", methods="GDFQ")
+    assert len(quick.started) == 4 + 1 + 3
+    assert wider[0] == before[0], "what this command does not ask for stays"
+    assert [(row["bits"], row["method"]) for row in wider] == [
+        ("3", "AdaDFQ"),
+        ("3", "GDFQ"),
+        ("4", "GDFQ"),
+    ]
+    assert wider[1]["top1_by_seed"] == "0:30.00 1:31.00 2:32.00"
+    capsys.readouterr()
+    make(dry_run=True)
+    assert capsys.readouterr().out.count("\tmeasured\t") == 4
+
+
+def test_numbers_of_other_settings_are_not_mixed_in(
+    quick: QuickRuns, make: Make, tmp_path: Path
+) -> None:
+    make()
+    started = len(quick.started)
+    before = (tmp_path / "out" / "main.csv").read_bytes()
+    with pytest.raises(InputError, match=r"3w3a AdaDFQ with other settings .*preset quick"):
+        make(assignments=["beta=0.9"])
+    assert len(quick.started) == started
+    assert (tmp_path / "out" / "main.csv").read_bytes() == before
+
+
+def test_a_file_that_is_no_table_is_not_written_over(
+    quick: QuickRuns, make: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "main.csv").write_text("mine\n")
+    with pytest.raises(InputError, match="is no table of results"):
+        make()
+    assert not quick.started and (tmp_path / "out" / "main.csv").read_text() == "mine\n"
+
+
+def test_calibration_alone_is_read_from_adadfq_s_own_runs(quick: QuickRuns, make: Make) -> None:
+    trained, calibrated = make(methods="AdaDFQ,calibration only")
+    assert len(quick.started) == 2
+    assert trained["top1_by_seed"] == "0:30.00 1:31.00"
+    assert calibrated["top1_by_seed"] == "0:25.00 1:26.00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"seed": 7, "threads": 1}, True),
+        ({"data": "/elsewhere/test.parquet"}, True),
+        ({"data": "/here/train.parquet"}, False),
+        ({"beta": 0.9}, False),
+        ({"evaluation_images": 100}, False),
+    ],
+)
+def test_settings_are_told_apart_by_what_they_change(changes: dict[str, Any], same: bool) -> None:
+    settings = one_cell(data="/here/test.parquet").settings
+    other = settings.model_copy(update=changes)
+    assert (settings_mark(settings) == settings_mark(other)) is same
+
+
+def test_a_seed_that_was_played_again_counts_as_it_is_now() -> None:
+    (both,) = joined([row("GDFQ", [70.0, 71.0])], [row("GDFQ", [80.0])], [])
+    assert [each.q for each in both.measured.values()] == [80.0, 71.0]
+
+
+def test_rows_that_come_later_stand_where_they_belong() -> None:
+    kept = [row("GDFQ", [70.0]), row("GDFQ", [75.0], network="other")]
+    new = [row("GDFQ", [80.0], bits=4), row("AdaDFQ", [81.0])]
+    found = joined(kept, new, ["AdaDFQ", "GDFQ"])
+    assert [each.key for each in found] == [
+        ("fashion-resnet20", 3, "AdaDFQ"),
+        ("fashion-resnet20", 3, "GDFQ"),
+        ("fashion-resnet20", 4, "GDFQ"),
+        ("other", 3, "GDFQ"),
+    ]
