@@ -39,6 +39,7 @@ page = st.navigation(
         st.Page("views/take_away.py", title="Take away", icon=":material/download:"),
         st.Page("views/ablation.py", title="Ablation", icon=":material/grid_on:"),
         st.Page("views/runs.py", title="Runs", icon=":material/list_alt:"),
+        st.Page("views/results.py", title="Results", icon=":material/leaderboard:"),
         st.Page("views/learn.py", title="Learn", icon=":material/school:"),
         st.Page("views/glossary.py", title=TITLE, icon=":material/menu_book:", url_path=PATH),
     ],

@@ -50,6 +50,7 @@ def pages(finished: str) -> dict[str, str]:
         "take_away": f"take_away{run}",
         "ablation": "ablation",
         "runs": "runs",
+        "results": "results",
         "glossary": "glossary",
         **{lesson: lesson for lesson in LESSONS},
     }

@@ -20,7 +20,7 @@ from app.lessons import MODULES, class_link, module_of
 
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 LESSONS = [module_of(number) for number in range(1, len(MODULES) + 1)]
-PAGES = ("play", "inspect", "take_away", "ablation", "runs", "learn", "glossary")
+PAGES = ("play", "inspect", "take_away", "ablation", "runs", "results", "learn", "glossary")
 RUN, SWEEP = "RUN", "SWEEP"
 
 setting_names = st.sampled_from(list(RunSettings.model_fields)) | texts(10)

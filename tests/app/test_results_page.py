@@ -1,0 +1,88 @@
+"""The Results page over tables with known numbers, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+from table_rows import row
+
+from adadfq_core.results.files import to_csv
+from app.charts.results import loss_figure
+from app.panels import results
+
+MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
+ROWS = [
+    row("AdaDFQ", [80.0, 80.2, 80.4]),
+    row("GDFQ", [70.0, 70.3, 70.2]),
+    row("AdaDFQ", [88.0, 88.5], bits=4),
+    row("GDFQ", [], bits=4),
+]
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page over tables in `tmp_path`."""
+    monkeypatch.setenv("ADADFQ_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    return AppTest.from_file(MAIN, default_timeout=60)
+
+
+def opened(page: AppTest) -> AppTest:
+    page.switch_page("views/results.py").run()
+    assert not page.exception
+    return page
+
+
+def test_without_a_table_the_page_says_how_to_make_one(page: AppTest) -> None:
+    assert "results --table main" in opened(page).info[0].value
+
+
+def test_a_table_is_shown_with_what_of_the_paper_holds(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
+    opened(page)
+    frame = page.dataframe[0].value
+    assert frame["method"].tolist() == ["AdaDFQ", "GDFQ", "AdaDFQ", "GDFQ"]
+    assert frame["seeds"].tolist() == ["3 of 3", "3 of 3", "2 of 3", "0 of 3"]
+    np.testing.assert_allclose(frame["loss"].astype(float), [9.8, 19.83, 1.75, np.nan], atol=0.01)
+    np.testing.assert_allclose(frame["paper's loss"], [9.0, 18.78, 1.58, 3.78], atol=0.01)
+    told = " ".join(each.value for each in page.markdown).replace("\\", "")
+    assert "3w3a: AdaDFQ ahead of GDFQ by 9.78 points in the paper" in told
+    assert "over 3 seeds: agrees." in told
+    assert "4w4a" not in told, "one of both has no run"
+
+
+def test_a_second_table_can_be_chosen(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
+    ablation = [row("without L_ds", [60.0], table="ablation")]
+    (tmp_path / "ablation.csv").write_text(to_csv(ablation), encoding="utf-8")
+    opened(page)
+    assert len(page.dataframe[0].value) == len(ROWS)
+    page.session_state["results_table"] = "ablation"
+    page.run()
+    assert page.dataframe[0].value["method"].tolist() == ["without L_ds"]
+
+
+def test_a_damaged_table_is_told_in_a_sentence(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "main.csv").write_text(to_csv(ROWS)[:-30], encoding="utf-8")
+    assert "no table of results" in opened(page).error[0].value.replace("\\", "")
+
+
+def test_the_figure_has_a_line_for_each_method_and_the_paper_s_beside_it() -> None:
+    figure = loss_figure(ROWS)
+    named = {trace.name: trace for trace in figure.data}
+    assert list(named) == ["AdaDFQ", "AdaDFQ, the paper's", "GDFQ", "GDFQ, the paper's"]
+    np.testing.assert_allclose(named["AdaDFQ"].y, [9.8, 1.75])
+    np.testing.assert_allclose(named["AdaDFQ"].error_y.array, [0.2, 0.3536], atol=1e-4)
+    np.testing.assert_allclose(np.round(named["AdaDFQ"].x), [3, 4])
+    np.testing.assert_allclose(named["AdaDFQ, the paper's"].y, [9.0, 1.58])
+    assert len(named["GDFQ"].y) == 1, "bits without a run have no point"
+    assert list(figure.layout.xaxis.tickvals) == [3, 4]
+
+
+def test_without_numbers_the_figure_says_so() -> None:
+    figure = loss_figure([row("GDFQ", [])])
+    assert not figure.data
+    assert "no run" in figure.layout.annotations[0].text
