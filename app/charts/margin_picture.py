@@ -47,7 +47,11 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 def margin_picture(
-    samples: Mapping[str, np.ndarray], lower: float, upper: float, classes: Sequence[str]
+    samples: Mapping[str, np.ndarray],
+    lower: float,
+    upper: float,
+    classes: Sequence[str],
+    first: int = 0,
 ) -> go.Figure:
     """Every sample of a batch on the H' axis with the margin [`lower`, `upper`] and G's push.
 
@@ -59,9 +63,10 @@ def margin_picture(
         samples: "labels" and "h_prime" and "push" `(n,)` (`game.pushes`), "p_logits" and "q_logits"
             `(n, C)`; n from 2 to 1024.
         classes: C names.
+        first: a number for the first sample; those of the others follow.
 
     Returns:
-        A figure whose points carry their index in the batch as `customdata`.
+        A figure whose points carry `first` and their index in the batch as `customdata`.
     """
     h_prime, push = samples["h_prime"], samples["push"]
     count = len(h_prime)
@@ -73,7 +78,7 @@ def margin_picture(
     return go.Figure(
         [
             *_arrows(h_prime, rows, push),
-            *_sample_marks(samples, rows, classes, size=_mark_size(count)),
+            *_sample_marks(samples, rows, classes, _mark_size(count), first),
         ],
         layout(
             "H'",
@@ -233,7 +238,11 @@ def _arrows(h_prime: np.ndarray, rows: np.ndarray, push: np.ndarray) -> list[Par
 
 
 def _sample_marks(
-    samples: Mapping[str, np.ndarray], rows: np.ndarray, classes: Sequence[str], size: int
+    samples: Mapping[str, np.ndarray],
+    rows: np.ndarray,
+    classes: Sequence[str],
+    size: int,
+    first: int,
 ) -> list[Part]:
     agree = samples["p_logits"].argmax(1) == samples["q_logits"].argmax(1)
     colours = np.array(class_colours(len(classes)))[samples["labels"]]
@@ -250,7 +259,7 @@ def _sample_marks(
             "y": rows[chosen],
             "mode": "markers",
             "marker": {**marker, "size": size, "color": colours[chosen].tolist()},
-            "customdata": np.flatnonzero(chosen).tolist(),
+            "customdata": (first + np.flatnonzero(chosen)).tolist(),
             "text": texts[chosen].tolist(),
             "hovertemplate": "%{text}<extra></extra>",
             "legendgroup": symbol,

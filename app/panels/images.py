@@ -20,7 +20,7 @@ _DRAWN = "images_drawn"
 def images_panel(
     run_id: str, frame: Frame, classes: Sequence[str], on_click: Callable[[int], object]
 ) -> None:
-    """Draw the images; `on_click` takes the place of one that was clicked."""
+    """Draw the images; `on_click` takes the number (`sample_ids`) of one that was clicked."""
     if frame.images is None:
         return
     real = not frame.settings.has_generator

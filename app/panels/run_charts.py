@@ -36,6 +36,7 @@ from app.run_figures import (
     terms_of,
 )
 from app.run_view import Frame, RunView
+from app.sample_ids import sample_id
 
 Columns = Mapping[str, Any]
 """Columns of one length, by their names."""
@@ -95,13 +96,14 @@ def margin_panel(
 ) -> None:
     """The samples of the moment's sheet on the H' axis, within the margin in force.
 
-    `on_click` takes the place in the sheet of one that was clicked.
+    `on_click` takes the number (`sample_ids`) of one that was clicked.
     """
     if frame.images is None:
         return
     settings = frame.settings
     samples = {**frame.images, "push": pushes(frame.images, settings)}
-    figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes)
+    first = sample_id(frame.images_iteration, 0)
+    figure = margin_picture(samples, settings.lambda_l, settings.lambda_u, classes, first)
     live_chart(
         figure,
         key="margin_picture",

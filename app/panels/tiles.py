@@ -10,6 +10,7 @@ import pandas as pd
 from adadfq_core.inspection.sample_table import REGIONS, answer_name
 from app.charts.style import OVER_COLOUR, P_COLOUR, Q_COLOUR, UNDER_COLOUR
 from app.components.gallery import GalleryTiles, Sprite
+from app.sample_ids import sample_id
 
 LEGEND = (
     "Below each image: the class asked of G and its adaptability, 1 for a sharp disagreement of P "
@@ -23,7 +24,7 @@ _COLOURS = dict(zip(REGIONS, (UNDER_COLOUR, Q_COLOUR, OVER_COLOUR), strict=True)
 def tiles_of(
     rows: Mapping[str, np.ndarray] | pd.DataFrame, classes: Sequence[str], sprite: Sprite
 ) -> GalleryTiles:
-    """One tile for each of `rows`, its id the place among them.
+    """One tile for each of `rows`, its id the sample's (`sample_ids`).
 
     Args:
         rows: "class_index", "p_class", "q_class", "iteration", "place", "h_prime" and "region" of
@@ -36,8 +37,9 @@ def tiles_of(
         rows["region"].astype(object).tolist(),
         strict=True,
     )
-    captions, colours, titles = [], [], []
+    ids, captions, colours, titles = [], [], [], []
     for asked, p, q, iteration, place, h_prime, region in values:
+        ids.append(sample_id(iteration, place))
         captions.append(f"{classes[asked]}\n{1 - h_prime:.2f}")
         colours.append(_COLOURS.get(region, P_COLOUR))
         titles.append(
@@ -46,4 +48,4 @@ def tiles_of(
             f"H' {h_prime:.3f}, {region}; adaptability {1 - h_prime:.3f}\n"
             f"iteration {iteration}, image {place + 1}"
         )
-    return GalleryTiles(sprite, range(sprite.count), captions, colours, titles)
+    return GalleryTiles(sprite, ids, captions, colours, titles)

@@ -26,6 +26,7 @@ from app.panels.settings_file import load_pending_settings, settings_file_panel
 from app.panels.status import status_strip, welcome
 from app.panels.transport import buttons, lately_pressed, way_back
 from app.run_view import Frame, RunView, newest
+from app.sample_ids import sample_of
 
 BANDS, VALUE, MAP, LOSSES = "H' over the run", "Value of the game", "Map", "Losses"
 HISTOGRAM, PLAYERS, IMAGES = "Histogram of H'", "Gradients and rates", "Images"
@@ -54,8 +55,8 @@ def panels(view: RunView, frame: Frame, beside: RunView | None) -> None:
         half_move_panel(view.half.data, view.half.iteration, view.half_arrays, classes)
     players_strip(view, frame)
 
-    def inspect(place: int) -> None:
-        choose(view.run_id, (frame.images_iteration, place))
+    def inspect(number: int) -> None:
+        choose(view.run_id, sample_of(number))
         open_inspection(view.run_id)
 
     def inspect_range(h_prime: tuple[float, float]) -> None:

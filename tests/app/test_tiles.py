@@ -12,6 +12,7 @@ from app.charts.style import OVER_COLOUR, Q_COLOUR, UNDER_COLOUR
 from app.components.gallery import make_sprite
 from app.panels.images import _rows
 from app.panels.tiles import tiles_of
+from app.sample_ids import sample_of
 
 CLASSES = ("bag", "boot", "coat")
 SHEET = {
@@ -30,7 +31,7 @@ def test_a_tile_says_what_was_asked_answered_and_where_h_prime_lies() -> None:
     assert tiles.colours == [UNDER_COLOUR, Q_COLOUR, OVER_COLOUR]
     assert "asked: boot; P says boot, Q says coat" in tiles.titles[1]
     assert "iteration 40, image 2" in tiles.titles[1]
-    assert list(tiles.ids) == [0, 1, 2]
+    assert [sample_of(number) for number in tiles.ids] == [(40, 0), (40, 1), (40, 2)]
 
 
 def test_both_pages_make_the_same_tiles_of_a_sheet() -> None:

@@ -32,6 +32,7 @@ from app.charts.style import (
     UNDER_FITTING,
     class_colours,
 )
+from app.sample_ids import sample_id
 
 pytestmark = pytest.mark.browser
 
@@ -98,7 +99,8 @@ def test_every_sample_of_a_batch_stands_on_the_margin_picture(
     assert newest is not None
     stored = runs.arrays(app.root, newest)
     page.get_by_text(f"samples of iteration {newest.iteration}").wait_for()
-    heights = dict(enumerate(stored["h_prime"].tolist()))
+    first = sample_id(newest.iteration, 0)
+    heights = dict(enumerate(stored["h_prime"].tolist(), first))
 
     def is_newest(figure: dict[str, Any]) -> bool:
         places = {
@@ -113,9 +115,10 @@ def test_every_sample_of_a_batch_stands_on_the_margin_picture(
     agree = stored["p_logits"].argmax(1) == stored["q_logits"].argmax(1)
     colours = class_colours(10)
     for each in samples_drawn(figure):
-        assert {bool(agree[place]) for place in each["customdata"]} == {each["symbol"] == "circle"}
+        places = [number - first for number in each["customdata"]]
+        assert {bool(agree[place]) for place in places} == {each["symbol"] == "circle"}
         assert each["symbol"] in ("circle", "x")
-        assert each["colour"] == [colours[stored["labels"][place]] for place in each["customdata"]]
+        assert each["colour"] == [colours[stored["labels"][place]] for place in places]
     # Both marks stand in the legend, also where a batch has samples of one kind only.
     for name, symbol, count in (
         ("agreement sample", "circle", agree.sum()),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,8 +10,9 @@ from adadfq_core.inspection.contact_sheet import contact_sheet, stretched
 from adadfq_core.inspection.selection import page_count, page_of
 from adadfq_core.inspection.table_files import as_csv, as_parquet
 from app.components.gallery import Sprite, gallery, make_sprite
-from app.panels.inspection.state import Inspected, SampleKey, choose, chosen, keys
+from app.panels.inspection.state import Inspected, choose, chosen, keys
 from app.panels.tiles import LEGEND, tiles_of
+from app.sample_ids import sample_id, sample_of
 
 PAGE_SIZES = (50, 100, 200, 500)
 _DRAWN = "drawn_gallery"
@@ -48,13 +47,13 @@ def gallery_panel(held: Inspected, rows: pd.DataFrame) -> None:
             "visible, but brightness no longer compares.",
         )
     shown = page_of(rows, int(page), size)
-    sample_keys = keys(shown)
+    selected = chosen(held)
     gallery(
         tiles_of(shown, held.classes, _sprite(held, shown, stretch)),
         key="gallery",
-        selected=_place(sample_keys, chosen(held)),
+        selected=None if selected is None else sample_id(*selected),
         alt="Generated images",
-        on_click=lambda place: choose(held.info.run_id, sample_keys[place]),
+        on_click=lambda number: choose(held.info.run_id, sample_of(number)),
         tile_width=width,
     )
     _downloads(held, rows, shown, stretch)
@@ -71,10 +70,6 @@ def _lasso_note(held: Inspected) -> None:
             on_click=setattr,
             args=(held, "lasso", None),
         )
-
-
-def _place(shown: Sequence[SampleKey], key: SampleKey | None) -> int | None:
-    return shown.index(key) if key in shown else None
 
 
 def _sprite(held: Inspected, shown: pd.DataFrame, stretch: bool) -> Sprite:
