@@ -8,7 +8,7 @@ what readers with machines of their own would wait.
 Printed are, for each of the sessions that watch:
 - open: from the start of navigation until the page tells what the run does, while earlier
   sessions stay open;
-- again: the same once more when all are open and the runs of the others wait;
+- again: the same once more, for six of them, when all are open and the runs of the others wait;
 
 and once: how many runs waited in the queue and how they ended, how often anything said that the
 database was locked (the pages, the runs' reasons and what their processes printed), and the memory
@@ -43,6 +43,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 # With the browsers of 35 sessions on two cores a page may take minutes.
 PATIENCE_S = 900
 LOOK_EVERY_MS = 100
+# Of all that watch, how many open their page once more: each takes a minute among thirty.
+AGAIN = 6
 TOLD = "() => document.querySelector('.run-status .doing')?.textContent || ''"
 # What a run plays that somebody of the crowd starts: seconds, most of them to start its process.
 SHORT = {
@@ -100,7 +102,7 @@ def crowd(
         wait_until(lambda: len(runs.list_runs(root)) == len(before) + starters, seconds=PATIENCE_S)
         waiting = [info for info in runs.list_runs(root) if info.queued]
         seen.queued = [info.run_id for info in sorted(waiting, key=lambda info: info.place or 0)]
-        for page in pages[:watchers]:
+        for page in pages[: watchers : max(watchers // AGAIN, 1)]:
             seen.again.append(_seconds_to_tell(page, page.reload))
             tell(f"session {len(seen.again)} is there again after {seen.again[-1]:.1f} s")
         seen.server_megabytes = _server_of(url).memory_info().rss / 1e6
