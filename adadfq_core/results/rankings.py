@@ -26,6 +26,7 @@ class Ranking:
     Attributes:
         better, worse: the methods as the paper ranks them.
         stated: by how many points the paper's `better` is ahead; NaN where it only ranks them.
+        stated_on: the paper's network and data, empty where it only ranks them.
         found: the mean of what `better` is ahead here, over the seeds that both have, with its
             95 % interval.
         seeds: how many these are.
@@ -36,6 +37,7 @@ class Ranking:
     better: str
     worse: str
     stated: float
+    stated_on: str
     found: Interval
     seeds: int
 
@@ -52,14 +54,14 @@ class Ranking:
     def sentence(self) -> str:
         """The ranking and what was seen, in one sentence."""
         kind = f"{self.bits}w{self.bits}a"
-        paper = f"by {self.stated:.2f} points in the paper" if math.isfinite(self.stated) else ""
+        paper = f" by {self.stated:.2f} points in the paper ({self.stated_on})"
         seen = f"{self.found.mean:+.2f}"
         if math.isfinite(self.found.low):
             seen += f" ({self.found.low:+.2f} to {self.found.high:+.2f})"
         count = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
         return (
             f"{self.network}, {kind}: {self.better} ahead of {self.worse}"
-            f"{f' {paper}' if paper else ''}; here {seen} points over {count}: {self.verdict}."
+            f"{paper if self.stated_on else ''}; here {seen} points over {count}: {self.verdict}."
         )
 
 
@@ -95,9 +97,20 @@ def rankings(table: str, rows: Sequence[Row]) -> list[Ranking]:
             ]
             if not ahead:
                 continue
-            stated = math.nan
+            stated, stated_on = math.nan, ""
             if first.paper and second.paper:
                 stated = first.paper.top1_q - second.paper.top1_q
-            seen = interval(ahead)
-            found.append(Ranking(network, bits, better, worse, stated, seen, len(ahead)))
+                stated_on = first.paper.network
+            found.append(
+                Ranking(
+                    network=network,
+                    bits=bits,
+                    better=better,
+                    worse=worse,
+                    stated=stated,
+                    stated_on=stated_on,
+                    found=interval(ahead),
+                    seeds=len(ahead),
+                )
+            )
     return found

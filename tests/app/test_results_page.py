@@ -49,7 +49,7 @@ def test_a_table_is_shown_with_what_of_the_paper_holds(page: AppTest, tmp_path: 
     np.testing.assert_allclose(frame["loss"].astype(float), [9.8, 19.83, 1.75, np.nan], atol=0.01)
     np.testing.assert_allclose(frame["paper's loss"], [9.0, 18.78, 1.58, 3.78], atol=0.01)
     told = " ".join(each.value for each in page.markdown).replace("\\", "")
-    assert "3w3a: AdaDFQ ahead of GDFQ by 9.78 points in the paper" in told
+    assert "3w3a: AdaDFQ ahead of GDFQ by 9.78 points in the paper (ResNet-20, CIFAR-10)" in told
     assert "over 3 seeds: agrees." in told
     assert "4w4a" not in told, "one of both has no run"
 

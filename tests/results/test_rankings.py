@@ -26,7 +26,7 @@ def test_a_ranking_is_judged_by_the_interval_of_its_difference(
     assert claim.verdict is verdict
     assert claim.stated == pytest.approx(84.89 - 75.11)
     assert claim.sentence.endswith(f": {verdict}.")
-    assert "by 9.78 points in the paper" in claim.sentence
+    assert "by 9.78 points in the paper (ResNet-20, CIFAR-10); here" in claim.sentence
 
 
 def test_the_difference_is_taken_seed_by_seed() -> None:
