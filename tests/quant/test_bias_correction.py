@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from played import assert_resumes, states_of_q
 from torch import Tensor, nn
 
 from adadfq_core.quant import quantize
@@ -102,24 +103,13 @@ def test_a_run_corrects_once_and_resumes_to_the_same_numbers(
     values = {"bias_correction": True, "weight_bits": 2, "epochs": 3, "iterations_per_epoch": 2}
     values |= {"warmup_epochs": 1, "q_average": 0.9}
     whole, plain = tiny_trainer(**values), tiny_trainer(**{**values, "bias_correction": False})
-    states = []
-    for _ in range(whole.settings.iterations):
-        whole.play()
-        states.append({k: v.clone() for k, v in whole.players.q.state_dict().items()})
+    states = states_of_q(whole)
     for _ in range(2):
         plain.play()
     aim = plain.players.q.state_dict()
     moved = {name for name, value in aim.items() if not torch.equal(value, states[1][name])}
     assert moved and all(name.endswith("bias") for name in moved), moved
-    for stop in (1, 2, 3):
-        first, second = tiny_trainer(**values), tiny_trainer(**values)
-        for _ in range(stop):
-            first.play()
-        second.load_state_dict(first.state_dict())
-        while not second.finished:
-            second.play()
-        ended = second.players.q.state_dict()
-        assert all(torch.equal(value, states[-1][name]) for name, value in ended.items()), stop
+    assert_resumes(lambda: tiny_trainer(**values), states[-1])
 
 
 def test_the_averaged_q_is_corrected_too(tiny_trainer: Callable[..., Trainer]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from played import assert_resumes, states_of_q
 from torch import Tensor, nn
 
 from adadfq_core.export.frozen import freeze
@@ -186,10 +187,7 @@ def test_a_run_measures_once_and_resumes_to_the_same_numbers(
 ) -> None:
     values = {**VALUES, "warmup_epochs": 1, "q_average": 0.9, "bias_correction": both}
     whole, plain = tiny_trainer(**values), tiny_trainer(**{**values, "adaptive_batchnorm": False})
-    states = []
-    for _ in range(whole.settings.iterations):
-        whole.play()
-        states.append({k: v.clone() for k, v in whole.players.q.state_dict().items()})
+    states = states_of_q(whole)
     for _ in range(2):
         plain.play()
     aim = plain.players.q.state_dict()
@@ -199,15 +197,7 @@ def test_a_run_measures_once_and_resumes_to_the_same_numbers(
     assert both or all("running_" in name for name in moved), moved
     kept = [name for name in states[1] if "running_" in name]
     assert all(torch.equal(states[1][name], states[-1][name]) for name in kept), "only once"
-    for stop in (1, 2, 3):
-        first, second = tiny_trainer(**values), tiny_trainer(**values)
-        for _ in range(stop):
-            first.play()
-        second.load_state_dict(first.state_dict())
-        while not second.finished:
-            second.play()
-        ended = second.players.q.state_dict()
-        assert all(torch.equal(value, states[-1][name]) for name, value in ended.items()), stop
+    assert_resumes(lambda: tiny_trainer(**values), states[-1])
 
 
 def test_what_is_evaluated_has_the_new_statistics(tiny_trainer: Callable[..., Trainer]) -> None:
