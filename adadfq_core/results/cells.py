@@ -10,6 +10,9 @@ from adadfq_core.errors import InputError
 from adadfq_core.presets import ABLATION, METHODS, Method, preset_settings
 from adadfq_core.settings import RunSettings
 
+RowKey = tuple[str, int, str]
+"""Network, bits and method: what the seeds are averaged over."""
+
 NETWORKS = ("fashion-resnet20", "cifar10-resnet20")
 SEEDS = (0, 1, 2)
 # No map, which nobody looks at here; it changes no number.
@@ -53,8 +56,8 @@ class Cell:
     settings: RunSettings
 
     @property
-    def row(self) -> tuple[str, int, str]:
-        """Network, bits and method: what the seeds are averaged over."""
+    def row(self) -> RowKey:
+        """The row that it belongs to."""
         return self.network, self.bits, self.method
 
     @property

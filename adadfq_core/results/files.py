@@ -94,7 +94,7 @@ def _cells(row: Row) -> list[str]:
     paper = row.paper
     return [
         row.network,
-        f"{row.bits}w{row.bits}a",
+        row.kind,
         row.method,
         seeds,
         *(_number(number) or _DASH for number in numbers),

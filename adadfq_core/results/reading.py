@@ -25,8 +25,8 @@ def read_rows(path: Path) -> list[Row]:
     """
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
+    except (OSError, ValueError) as error:  # ValueError: no text, or a path with a null byte
+        reason = getattr(error, "strerror", None) or "no text, or no path"
         raise InputError(
             f"'{path}' cannot be read ({reason}); name a table that `results` wrote."
         ) from error

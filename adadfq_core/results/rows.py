@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ import numpy as np
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError
-from adadfq_core.results.cells import find_table
+from adadfq_core.results.cells import RowKey, find_table
 from adadfq_core.results.found import Found, State
 from adadfq_core.results.paper import PaperResult, paper_result
 from adadfq_core.settings import RunSettings
@@ -23,10 +25,6 @@ class Measured(NamedTuple):
 
     q: float
     p: float
-
-
-RowKey = tuple[str, int, str]
-"""Network, bits and method."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,11 @@ class Row:
     def key(self) -> RowKey:
         """What one table has once."""
         return self.network, self.bits, self.method
+
+    @property
+    def kind(self) -> str:
+        """Bits of weights and of activations, as papers write them."""
+        return f"{self.bits}w{self.bits}a"
 
     @property
     def missing(self) -> int:
@@ -140,9 +143,6 @@ def settings_mark(settings: RunSettings) -> str:
 
     Neither the seed nor where a file lies makes a difference, its name does.
     """
-    import hashlib
-    import json
-
     values = settings.model_dump(mode="json", exclude=_WHEREABOUTS)
     for name in _FILES:
         values[name] = Path(values[name]).name
@@ -176,7 +176,7 @@ def _joined(before: Row | None, row: Row) -> Row:
         return row
     if before.settings != row.settings:
         raise InputError(
-            f"The table has {row.network} {row.bits}w{row.bits}a {row.method} with other settings "
+            f"The table has {row.network} {row.kind} {row.method} with other settings "
             f"(preset {before.preset}); name another folder with --out, or delete the table."
         )
     measured = dict(sorted({**before.measured, **row.measured}.items()))

@@ -64,7 +64,7 @@ def results_frame(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "network": [row.network for row in rows],
-            "bits": [f"{row.bits}w{row.bits}a" for row in rows],
+            "bits": [row.kind for row in rows],
             "method": [row.method for row in rows],
             "seeds": [f"{len(row.measured)} of {row.planned}" for row in rows],
             "top-1": [row.mean for row in rows],

@@ -72,7 +72,7 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path, spoil: object) -> None
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "noise.csv").write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path, tmp_path / "none.csv", tmp_path / "noise.csv"):
+    for path in (tmp_path, tmp_path / "none.csv", tmp_path / "noise.csv", Path("a\0b")):
         with pytest.raises(InputError, match="cannot be read"):
             read_rows(path)
 
