@@ -8,13 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from adadfq_core.results.rows import Row
+from app.charts.ablation.bits import ROOM, error_bars, shift_of
 from app.charts.ablation.labels import group_look
 from app.charts.style import Part, layout, literal, say_empty
-
-# Between neighbours' points, in bits: error bars of equal bits stand side by side.
-STEP = 0.05
-# Beyond the least and the most bits.
-ROOM = 0.3
 
 
 def loss_figure(rows: Sequence[Row]) -> go.Figure:
@@ -31,7 +27,7 @@ def loss_figure(rows: Sequence[Row]) -> go.Figure:
     methods = list(dict.fromkeys(row.method for row in rows))
     traces: list[Part] = []
     for index, method in enumerate(methods):
-        shift = STEP * (index - (len(methods) - 1) / 2)
+        shift = shift_of(index, len(methods))
         own = [row for row in known if row.method == method]
         if own:
             traces += _method(method, own, shift, *group_look(index))
@@ -54,12 +50,7 @@ def _method(name: str, rows: Sequence[Row], shift: float, colour: str, symbol: s
         "type": "scatter",
         "x": [row.bits + shift for row in rows],
         "y": [row.loss for row in rows],
-        "error_y": {
-            "type": "data",
-            "array": np.nan_to_num([row.deviation for row in rows]),
-            "thickness": 1.5,
-            "width": 4,
-        },
+        "error_y": error_bars([row.deviation for row in rows]),
         "mode": "lines+markers",
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "symbol": symbol, "size": 8},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def bits_figure(frame: pd.DataFrame, fixed: Mapping[str, Any] | None = None) -> 
     for index, group in enumerate(groups):
         points = known[known[by[0]] == group] if by else known
         name = value_name(group) if by else "Q (quantized)"
-        shift = STEP * (index - (len(groups) - 1) / 2)
+        shift = shift_of(index, len(groups))
         traces += _lines(points, axis, name, shift, *group_look(index))
     bits = ordered(rows[axis])
     span = [bits[0] - ROOM, bits[-1] + ROOM]
@@ -83,6 +83,21 @@ def bits_figure(frame: pd.DataFrame, fixed: Mapping[str, Any] | None = None) -> 
             hovermode="closest",
         ),
     )
+
+
+def shift_of(index: int, count: int) -> float:
+    """Where the line at `index` of `count` stands beside its number of bits."""
+    return STEP * (index - (count - 1) / 2)
+
+
+def error_bars(deviations: Sequence[float] | np.ndarray) -> Part:
+    """Error bars of points; none where the deviation is NaN."""
+    return {
+        "type": "data",
+        "array": np.nan_to_num(np.asarray(deviations, dtype=np.float64)),
+        "thickness": 1.5,
+        "width": 4,
+    }
 
 
 def _axes(frame: pd.DataFrame, fixed: Mapping[str, Any]) -> list[str]:
@@ -114,12 +129,7 @@ def _lines(
     trained = {
         **shared,
         "y": points["mean"].to_numpy(dtype=np.float64),
-        "error_y": {
-            "type": "data",
-            "array": points["sd"].fillna(0).to_numpy(dtype=np.float64),
-            "thickness": 1.5,
-            "width": 4,
-        },
+        "error_y": error_bars(points["sd"].to_numpy(dtype=np.float64)),
         "mode": "lines+markers",
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "symbol": symbol, "size": 8},
