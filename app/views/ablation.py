@@ -18,6 +18,7 @@ from app.panels.ablation.state import (
     VIEW,
     read_sweep,
     restore_from_address,
+    restore_next,
     tell_failure,
 )
 
@@ -25,6 +26,7 @@ from app.panels.ablation.state import (
 def page() -> None:
     """Draw the page."""
     root = runs_folder()
+    restore_next()
     if problem := restore_from_address():
         st.warning(plain(problem))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from adadfq_core.ablation.names import MEASURES
 from adadfq_core.ablation.plan import Plan
 from adadfq_core.ablation.states import CellInfo, CellStatus, SweepInfo, SweepStatus
 from adadfq_core.ablation.sweeps import SweepStore
+from adadfq_core.ablation.tables import TOP1
+from adadfq_core.errors import RunFailed
 from adadfq_core.settings_file import from_yaml
+from app import access
+from app.panels.ablation import opening
 from app.panels.ablation.axes import VARIED, explained, suggested
 from app.panels.ablation.choices import is_crossed, numeric_axes, usual_place, varied_axes
 from app.panels.ablation.figures import groups_of, offered
@@ -311,13 +316,74 @@ def test_settings_are_taken_over_from_the_play_page_and_kept_over_pages(root: Pa
 
 
 def test_a_start_that_fails_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As many as the machine has cores are offered, and one would be allowed.
-    monkeypatch.setattr(control, "cores", lambda: 2)
+    def start(*_: Any, **__: Any) -> str:
+        raise RunFailed("The disk is full; free some space.")
+
     page = open_page()
-    monkeypatch.setattr(control, "MOST_WORKERS", 1)
+    monkeypatch.setattr(control, "start", start)
     start_of(page).click().run()
-    assert "workers = 2 is not allowed" in told(page)
+    assert "The disk is full" in told(page)
     assert control.list_sweeps(root) == []
+    page.run()
+    assert "The disk is full" not in told(page)
+
+
+def _page_of_chosen_runs(sweep: object, run_ids: list[str]) -> None:
+    # Streamlit runs these lines alone, without the names of this file.
+    from app.panels.ablation.opening import opening_panel
+    from app.panels.ablation.state import choose_runs
+
+    choose_runs(sweep.sweep_id, run_ids)
+    opening_panel(sweep)
+
+
+def test_the_run_opens_that_the_box_says_at_the_press(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(opening, "open_inspection", opened.append)
+    cells = [
+        replace(cell(0, CellStatus.FINISHED), seed=seed, index=seed, run_id=f"run-{seed}")
+        for seed in (0, 1)
+    ]
+    frame = table({"lambda_l": [0.1, 0.1]}, **{TOP1: [90.0, 91.0]})
+    asked = (Sweep(sweep_of(), tuple(cells), frame), ["run-0", "run-1"])
+    page = AppTest.from_function(_page_of_chosen_runs, args=asked).run()
+    assert not page.exception
+    # Both in one message to the server, as a quick reader's are.
+    page.selectbox[0].set_value(cells[1])
+    next(button for button in page.button if button.label == "Open in Inspect").click().run()
+    assert opened == ["run-1"]
+
+
+def test_a_start_right_after_a_change_starts_what_was_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    def start_sweep(root: Path, plan: Plan, **machines: Any) -> str:
+        plans.append(plan)
+        return SweepStore(root).create(plan, [], name="", workers=1, threads=1, ray_address="")
+
+    monkeypatch.setattr(access, "start_sweep", start_sweep)
+    page = open_page()
+    # Both in one message to the server, as a quick reader's are.
+    page.number_input(key="sweep_seeds").set_value(3)
+    start_of(page).click().run()
+    assert not page.exception
+    assert [plan.seeds for plan in plans] == [(0, 1, 2)]
+    assert page.session_state["ablation_view"] == "Results"
+    page.run()
+    assert len(plans) == 1
+
+
+def test_a_start_of_a_form_that_is_wrong_by_then_starts_nothing_later(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "start_sweep", lambda *_, **__: pytest.fail("it was started"))
+    page = open_page()
+    page.text_area(key="sweep_changes").set_value("lr_q: fast")
+    start_of(page).click().run()
+    page.text_area(key="sweep_changes").set_value("").run()
+    assert start_of(page) is not None
 
 
 def test_failed_cells_stand_in_a_table_with_their_reason(root: Path) -> None:

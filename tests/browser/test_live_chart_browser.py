@@ -24,6 +24,7 @@ WAIT_MS = 30_000
 # The state of the first chart. `same` tells whether its node is the one that was marked.
 STATE = """() => {
   const node = document.querySelector(".live-chart");
+  if (!node?._fullLayout?.xaxis) return null;
   return {
     same: node === window.markedNode,
     range: node._fullLayout.xaxis.range,
@@ -562,11 +563,17 @@ def test_a_csv_file_is_written_when_it_is_asked_for_and_then_alone(
         name, content = saved(page, "asked", "CSV")
         assert name == "sweep-1.csv"
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content)), expected_frame(300))
-        with_file = len([frame for frame in sent if b"part 299" in frame])
-        assert with_file >= 1
+
+        def with_file() -> int:
+            return sum(b"part 299" in frame for frame in sent)
+
+        # The browser asks again after seconds without an answer, and an answer may be overtaken
+        # by the next refresh before it is sent.
         wait_for_refreshes(3)
-        # Sent again only if the browser asked again, which it does after seconds without an answer.
-        assert len([frame for frame in sent if b"part 299" in frame]) == counts()[1]
+        answers, written = with_file(), counts()[1]
+        assert 1 <= answers <= written
+        wait_for_refreshes(3)
+        assert (with_file(), counts()[1]) == (answers, written)
 
         # The same file once more, by the keyboard.
         button = chart_of(page, "asked").get_by_role("button", name="Save as CSV")

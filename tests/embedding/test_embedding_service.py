@@ -20,14 +20,27 @@ from adadfq_core.embedding import (
     fit_projection,
 )
 
+_OTHERS: set[int] = set()
 _QUICK = ProjectionSettings(method="pca")  # such a process does not import umap-learn
 
 
+@pytest.fixture(autouse=True)
+def others() -> set[int]:
+    """Processes that earlier tests started and that may end, and be zombies, during this one."""
+    _OTHERS.clear()
+    _OTHERS.update(child.pid for child in psutil.Process().children())
+    return _OTHERS
+
+
 def _children() -> list[psutil.Process]:
-    """Embedding processes of this one, zombies included."""
+    """Embedding processes that this test started, zombies included."""
     found = []
     for child in psutil.Process().children():
-        if child.status() == psutil.STATUS_ZOMBIE or _is_embedding(child):
+        if child.status() == psutil.STATUS_ZOMBIE:
+            ours = child.pid not in _OTHERS
+        else:
+            ours = _is_embedding(child)
+        if ours:
             found.append(child)
     return found
 

@@ -32,7 +32,7 @@ from app.links import changes_from
 from app.markdown import plain
 from app.panels import controls
 from app.panels.ablation.axes import axes_panel
-from app.panels.ablation.state import RESULTS, SWEEP, VIEW, attempt
+from app.panels.ablation.state import attempt, show_next
 
 QUICK = "quick"
 MOST_SEEDS = 20
@@ -45,6 +45,7 @@ DESIGNS: dict[Design, str] = {
 }
 _LIST = "lambda_l,lambda_u\n0.1,0.8\n0.0,1.0"
 _PRESET, _CHANGES = "sweep_preset", "sweep_changes"
+_STARTED = "ablation_started"
 _PACES, _FILE = "ablation_paces", "ablation_file"
 
 Places = tuple[Design, tuple[str, ...], tuple[Point, ...]]
@@ -65,6 +66,7 @@ def new_sweep_panel(root: Path) -> None:
     with side, st.container(border=True):
         if base is None or places is None:
             st.caption("What is marked in red must be corrected before the sweep can start.")
+            st.session_state.pop(_STARTED, None)
             return
         preset, changes = base
         design, axes, points = places
@@ -81,13 +83,14 @@ def new_sweep_panel(root: Path) -> None:
             going = _cost(root, plan, workers, threads, address)
         except (InputError, RunFailed) as error:
             st.error(plain(str(error)))
+            st.session_state.pop(_STARTED, None)
             return
 
         def start() -> None:
-            st.session_state[SWEEP] = access.start_sweep(
+            sweep_id = access.start_sweep(
                 root, plan, name=name, workers=workers, threads=threads, ray_address=address
             )
-            st.session_state[VIEW] = RESULTS
+            show_next(sweep_id)
 
         st.button(
             "Start",
@@ -95,9 +98,18 @@ def new_sweep_panel(root: Path) -> None:
             icon=":material/play_arrow:",
             width="stretch",
             disabled=not going,
-            on_click=lambda: attempt(start),
+            on_click=_note_start,
             help="The runs go on in processes of their own, also when this page is closed.",
         )
+        # Noted at the press and done here: a press that follows a change of the form at once means
+        # the form as it is now, not as it was when the button was drawn.
+        if st.session_state.pop(_STARTED, False) and going:
+            attempt(start)
+            st.rerun()
+
+
+def _note_start() -> None:
+    st.session_state[_STARTED] = True
 
 
 def _base_settings() -> tuple[str, dict[str, Any]] | None:

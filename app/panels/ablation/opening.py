@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -88,22 +89,28 @@ def opening_panel(sweep: Sweep) -> None:
     with st.container(border=True, key="sweep-chosen"):
         st.markdown("## Chosen")
         st.text(place_text(cells[0].point))
-        cell = cells[0]
+        box = f"chosen_run_{cells[0].run_id}"
         if len(cells) > 1:
-            cell = st.selectbox(
+            st.selectbox(
                 "Run",
                 cells,
                 format_func=lambda cell: _in_words(cell, top1[cell.index]),
-                key=f"chosen_run_{cells[0].run_id}",
+                key=box,
             )
         else:
-            st.text(_in_words(cell, top1[cell.index]))
-        assert cell.run_id is not None  # cells are chosen by their runs
+            st.text(_in_words(cells[0], top1[cells[0].index]))
+
+        def open_with(go: Callable[[str], None]) -> None:
+            # What the box says at the press, which this drawing of the page may be older than.
+            cell: CellInfo = st.session_state.get(box, cells[0])
+            assert cell.run_id is not None  # cells are chosen by their runs
+            go(cell.run_id)
+
         for label, icon, go in (
             ("Open in Play", ":material/sports_esports:", open_game),
             ("Open in Inspect", ":material/image_search:", open_inspection),
         ):
-            st.button(label, icon=icon, width="stretch", on_click=go, args=(cell.run_id,))
+            st.button(label, icon=icon, width="stretch", on_click=open_with, args=(go,))
 
 
 def _in_words(cell: CellInfo, top1: float) -> str:

@@ -30,6 +30,7 @@ _QUERY = "sweep"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HELD, _CHOSEN = "ablation_results", "ablation_chosen"
 _ERROR, _PRESSED, _SEEN = "ablation_error", "ablation_pressed", "ablation_seen"
+_NEXT = "ablation_next"
 
 Signature = tuple[tuple[str, str | None], ...]
 
@@ -96,6 +97,18 @@ def restore_from_address() -> str:
     st.session_state[SWEEP] = wanted
     st.session_state[VIEW] = RESULTS
     return ""
+
+
+def show_next(sweep_id: str) -> None:
+    """Look at the results of `sweep_id` from the page's next run on."""
+    st.session_state[_NEXT] = sweep_id
+
+
+def restore_next() -> None:
+    """Do what `show_next` asked for; the widgets whose values these are must not be drawn yet."""
+    if _NEXT in st.session_state:
+        st.session_state[SWEEP] = st.session_state.pop(_NEXT)
+        st.session_state[VIEW] = RESULTS
 
 
 def write_address(sweep_id: str) -> None:
