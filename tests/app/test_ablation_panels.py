@@ -403,3 +403,19 @@ def test_failed_cells_stand_in_a_table_with_their_reason(root: Path) -> None:
     page.button_group(key=f"sweep_section_{sweep_id}").set_value("All runs").run()
     assert not page.exception
     assert any(len(frame.value) == 4 for frame in page.dataframe)
+
+
+def test_the_sweep_stops_that_the_box_names_at_the_press(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(access, "stop_sweep", lambda root, sweep_id: stopped.append(sweep_id))
+    store = SweepStore(root)
+    options: dict[str, Any] = {"workers": 1, "threads": 1, "ray_address": ""}
+    ids = [store.create(MARGINS, [], name=name, **options) for name in ("First", "Second")]
+    page = open_page()
+    page.selectbox(key="sweep_id").set_value(ids[0]).run()
+    # Both in one message to the server, as a quick reader's are.
+    page.selectbox(key="sweep_id").set_value(ids[1])
+    next(button for button in page.button if button.label == "Stop").click().run()
+    assert stopped == [ids[1]]

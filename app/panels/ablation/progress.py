@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -233,12 +233,18 @@ def chooser_row(root: Path, known: Sequence[SweepInfo], key: str) -> str:
     )
     write_address(sweep_id)
     (info,) = [info for info in known if info.sweep_id == sweep_id]
+
+    def press(do: Callable[[Path, str], None]) -> None:
+        # What the box says at the press, which this drawing of the page may be older than.
+        attempt(lambda: do(root, st.session_state[key]))
+
     if info.status is SweepStatus.RUNNING:
         button.button(
             "Stop",
             icon=":material/stop:",
             width="stretch",
-            on_click=lambda: attempt(lambda: access.stop_sweep(root, sweep_id)),
+            on_click=press,
+            args=(access.stop_sweep,),
             help="Its runs stop after their iteration, each with a checkpoint; Resume goes on.",
         )
     else:
@@ -247,7 +253,8 @@ def chooser_row(root: Path, known: Sequence[SweepInfo], key: str) -> str:
             icon=":material/play_arrow:",
             width="stretch",
             disabled=not any(cell.missing for cell in control.cells(root, sweep_id)),
-            on_click=lambda: attempt(lambda: access.resume_sweep(root, sweep_id)),
+            on_click=press,
+            args=(access.resume_sweep,),
             help="Go on with the runs that are missing, and try those again that failed.",
         )
     return sweep_id
