@@ -51,10 +51,6 @@ class QuantizedNetwork(nn.Module):
             for quantizer in quantizers:
                 quantizer.observing = False
 
-    def has_batchnorm(self) -> bool:
-        """Whether any layer normalises with stored statistics."""
-        return any(is_batchnorm(module) for module in self.modules())
-
     @contextmanager
     def correcting_biases(self, *, behind_batchnorm: bool = True) -> Iterator[None]:
         """Within it, forward passes show what rounding does to means; then the biases undo it.

@@ -164,9 +164,9 @@ class Trainer:
                 "P has no BatchNorm with stored statistics, so gamma is forced to 0 and nothing "
                 "ties the generated images to the training data but P's logits."
             )
-        if self.settings.adaptive_batchnorm and not self.players.q.has_batchnorm():
+        if self.settings.adaptive_batchnorm and not self.players.batchnorm_loss.layers:
             told.append(
-                "Q has no BatchNorm with stored statistics, so adaptive_batchnorm changes nothing."
+                "P has no BatchNorm with stored statistics, so adaptive_batchnorm changes nothing."
             )
         if self.settings.activation_clipping and not self.settings.has_generator:
             told.append("There is no generator, so activation_clipping changes nothing.")
