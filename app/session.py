@@ -31,6 +31,12 @@ def reads_address(chosen: str) -> bool:
     return back or chosen not in st.session_state
 
 
+def session_id() -> str:
+    """What tells this reader's session from all others of the server."""
+    context = get_script_run_ctx()
+    return "" if context is None else context.session_id
+
+
 def keep_over_pages() -> None:
     """Write the values of all pages' widgets back; call it before any widget is drawn.
 

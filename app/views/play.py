@@ -12,7 +12,7 @@ from adadfq_core.home import runs_folder
 from adadfq_core.runs import RunStatus
 from app import access
 from app.markdown import plain
-from app.pace import refresh_seconds
+from app.pace import CROWD, differs, refresh_seconds
 from app.panels import controls, run_charts
 from app.panels.address import history_key, restore_from_address, write_address
 from app.panels.animation import animation_panel
@@ -27,6 +27,7 @@ from app.panels.status import status_strip, welcome
 from app.panels.transport import buttons, lately_pressed, way_back
 from app.run_view import Frame, RunView, newest
 from app.sample_ids import sample_of
+from app.session import session_id
 
 BANDS, VALUE, MAP, LOSSES = "H' over the run", "Value of the game", "Map", "Losses"
 HISTOGRAM, PLAYERS, IMAGES = "Histogram of H'", "Gradients and rates", "Images"
@@ -165,10 +166,16 @@ def page() -> None:
     had_points = known_view is not None and known_view.has_points
     replays = playing(history_key(info.run_id))
     eager = lately_pressed()
-    pace = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points, eager=eager)
+    alone = REPLAY_REFRESH_SECONDS if replays else refresh_seconds(info, had_points, eager=eager)
+    # Who has pressed something is one of many, and waits.
+    pace = alone if eager else CROWD.pace(alone)
 
     @st.fragment(run_every=pace if unended or replays else None)
     def live() -> None:
+        with CROWD.drawing(session_id()):
+            draw()
+
+    def draw() -> None:
         view = held_view(info.run_id)
         try:
             if view is None:
@@ -205,8 +212,10 @@ def page() -> None:
             or view.has_points != had_points
             or playing(history_key(view.run_id)) != replays
             or lately_pressed() != eager
+            or (not eager and differs(pace, CROWD.pace(alone)))
         ):
-            # The buttons outside follow the run's state, the pace its first point and a replay.
+            # The buttons outside follow the run's state, the pace its first point, a replay and
+            # how many others look on.
             st.rerun()
 
     live()
