@@ -167,6 +167,19 @@ ABLATION = {
 }
 """What is taken out of the method, as the paper does, or put to it."""
 
+MARGINS = {
+    "the paper's margin": Method("Boundaries 0.1 and 0.8.", {"lambda_l": 0.1, "lambda_u": 0.8}),
+    "disagreement end": Method(
+        "Boundaries 0 and 0.1: samples of the largest adaptability.",
+        {"lambda_l": 0.0, "lambda_u": 0.1},
+    ),
+    "agreement end": Method(
+        "Boundaries 0.9 and 1: samples of the smallest adaptability.",
+        {"lambda_l": 0.9, "lambda_u": 1.0},
+    ),
+}
+"""Where G's samples are kept on the axis of H'."""
+
 
 def preset_settings(name: str, changes: dict[str, Any] | None = None) -> RunSettings:
     """Settings of preset `name` with `changes` put over them.

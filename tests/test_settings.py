@@ -9,6 +9,7 @@ from adadfq_core.errors import InputError
 from adadfq_core.presets import (
     ABLATION,
     DEFAULT_PRESET,
+    MARGINS,
     METHODS,
     PRESETS,
     WHAT_IFS,
@@ -209,6 +210,13 @@ def test_no_two_rows_of_a_table_tell_the_same(table: dict[str, Method]) -> None:
     ]
     assert len(set(told)) == len(table)
     assert all(method.summary.endswith(".") for method in table.values())
+
+
+def test_margins_are_those_of_the_paper_and_of_both_ends() -> None:
+    base = preset_settings("paper-cifar")
+    assert preset_settings("paper-cifar", MARGINS["the paper's margin"].values) == base
+    boundaries = [(m.values["lambda_l"], m.values["lambda_u"]) for m in MARGINS.values()]
+    assert boundaries == [(0.1, 0.8), (0.0, 0.1), (0.9, 1.0)]
 
 
 def test_the_methods_are_in_the_order_of_the_table() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adadfq_core.errors import InputError
-from adadfq_core.presets import ABLATION, METHODS, Method, preset_settings
+from adadfq_core.presets import ABLATION, MARGINS, METHODS, Method, preset_settings
 from adadfq_core.settings import RunSettings
 
 RowKey = tuple[str, int, str]
@@ -41,6 +41,7 @@ TABLES = {
     for table in (
         Table("main", "Methods compared", METHODS, (3, 4, 5)),
         Table("ablation", "What each part is worth", ABLATION, (3,)),
+        Table("margins", "Which adaptability helps", MARGINS, (3,)),
     )
 }
 

@@ -73,6 +73,10 @@ STATED = {
         ("AdaDFQ", "without L_as"),
         ("AdaDFQ", "without the margin"),
     ),
+    "margins": (
+        ("the paper's margin", "disagreement end"),
+        ("the paper's margin", "agreement end"),
+    ),
 }
 
 

@@ -62,7 +62,11 @@ def _data_of(given: Sequence[str], networks: Sequence[str]) -> dict[str, str]:
 
 def results(
     table: Annotated[
-        str, typer.Option(help="main (methods at 3, 4 and 5 bits) or ablation (at 3).")
+        str,
+        typer.Option(
+            help="main (methods at 3, 4 and 5 bits), ablation (parts of the method, at 3) or "
+            "margins (three of them, at 3)."
+        ),
     ] = "main",
     out: Annotated[Path, typer.Option(help="Folder of the files TABLE.md and TABLE.csv.")] = Path(
         "results"

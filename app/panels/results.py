@@ -17,7 +17,7 @@ from app.markdown import plain
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "results"
 """Where the tables lie that were made for this version of the program."""
 
-_ICONS = {
+VERDICT_ICONS = {
     Verdict.AGREES: ":material/check_circle:",
     Verdict.DISAGREES: ":material/cancel:",
     Verdict.OPEN: ":material/help:",
@@ -106,7 +106,7 @@ def rankings_panel(table: str, rows: Sequence[Row]) -> None:
         return
     st.markdown("## What of the paper shows here")
     for each in found:
-        st.markdown(f"{_ICONS[each.verdict]} {plain(each.sentence)}")
+        st.markdown(f"{VERDICT_ICONS[each.verdict]} {plain(each.sentence)}")
     st.caption(
         "Differences of the same seeds with the 95 % interval of their mean. It agrees, or does "
         "not, where the whole interval is on one side of zero; otherwise these seeds cannot tell."

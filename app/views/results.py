@@ -9,6 +9,7 @@ from adadfq_core.results.cells import TABLES, find_table
 from adadfq_core.results.reading import read_rows
 from app.markdown import plain
 from app.panels import results
+from app.panels.paper_figures import paper_figures_panel
 
 
 def page() -> None:
@@ -41,6 +42,7 @@ def page() -> None:
     results.figures_panel(chosen, rows)
     results.table_panel(chosen, rows)
     results.rankings_panel(chosen, rows)
+    paper_figures_panel(results.FOLDER / "figures")
 
 
 page()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from table_rows import row
 
+from adadfq_core.inspection.contact_sheet import contact_sheet
 from adadfq_core.results.files import to_csv
 from app.charts.results import loss_figure
 from app.panels import results
@@ -86,3 +88,57 @@ def test_without_numbers_the_figure_says_so() -> None:
     figure = loss_figure([row("GDFQ", [])])
     assert not figure.data
     assert "no run" in figure.layout.annotations[0].text
+
+
+def store_figures(folder: Path) -> None:
+    """Small files such as `benchmarks/paper_figures.py` writes."""
+    folder.mkdir()
+    losses = [
+        (method, bits, epoch, 1.0, 5.0 - epoch)
+        for method in ("AdaDFQ", "GDFQ")
+        for bits in (3, 5)
+        for epoch in (2, 3)
+    ]
+    columns = ["method", "bits", "epoch", "training", "test"]
+    pd.DataFrame(losses, columns=columns).to_csv(folder / "losses.csv", index=False)
+    bands = pd.DataFrame({"epoch": [1, 2], "q10": 0.1, "q25": 0.2, "q50": 0.3, "q75": 0.5})
+    bands = bands.assign(q90=0.7, mean=0.35, group="the paper's margin", lambda_l=0.1, lambda_u=0.8)
+    bands.to_csv(folder / "h-prime.csv", index=False)
+    samples = {"group": ["AdaDFQ", "AdaDFQ", "GDFQ"], "h_prime": [0.3, 0.9, 0.95]}
+    pd.DataFrame(samples).to_csv(folder / "histograms.csv", index=False)
+    grid = [(0.1, 0.8, 92.0), (0.1, 0.9, 91.0), (0.2, 0.8, 91.5), (0.2, 0.9, 90.0)]
+    grid_table = pd.DataFrame(grid, columns=["lambda_l", "lambda_u", "top1_q_last"])
+    told = {"cell": range(4), "status": "finished", "run_id": list("abcd"), "seed": 0}
+    grid_table.assign(**told).to_csv(folder / "surface.csv", index=False)
+    shares = pd.DataFrame({"bits": [3, 4], "share": [0.9, 0.95], "count": 50})
+    shares.to_csv(folder / "samples.csv", index=False)
+    for bits in (3, 4):
+        pixels = np.full((4, 1, 8, 8), 40 * bits, np.uint8)
+        (folder / f"samples-{bits}.png").write_bytes(contact_sheet(pixels))
+
+
+def test_the_paper_s_figures_are_drawn_each_with_a_sentence(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
+    store_figures(tmp_path / "figures")
+    opened(page)
+    assert not page.error
+    told = [each.value.replace("\\", "") for each in page.markdown]
+    sentences = [text for text in told if text.endswith((": agrees.", ": does not agree."))]
+    figures = [text for text in sentences if "ahead of" not in text]
+    assert len(figures) == 5
+    assert any("0% with AdaDFQ and 0% with GDFQ" in text for text in figures)
+    assert any("They give 92.00 %, 0 of the other 3 places" in text for text in figures)
+
+
+def test_a_damaged_figure_is_told_and_the_others_are_drawn(page: AppTest, tmp_path: Path) -> None:
+    (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
+    folder = tmp_path / "figures"
+    store_figures(folder)
+    (folder / "losses.csv").write_text("a,b\n1", encoding="utf-8")
+    (folder / "histograms.csv").write_bytes(b"")
+    opened(page)
+    assert [error.value.split(" cannot")[0] for error in page.error] == [
+        "losses.csv",
+        "histograms.csv",
+    ]
+    assert any("median H" in each.value for each in page.markdown)

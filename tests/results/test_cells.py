@@ -59,7 +59,7 @@ def test_a_table_can_be_restricted_and_its_settings_changed() -> None:
 @pytest.mark.parametrize(
     ("table", "changes", "options", "message"),
     [
-        ("other", {}, {}, "no table 'other'; choose one of main, ablation"),
+        ("other", {}, {}, "no table 'other'; choose one of main, ablation, margins"),
         ("main", {}, {"methods": ["AdaDFG"]}, "no method 'AdaDFG'; choose from AdaDFQ, GDFQ"),
         ("main", {"seed": 4}, {}, "seed is what the table varies; restrict it with --seeds"),
         ("main", {"network": "x"}, {}, "restrict it with --network"),
