@@ -214,6 +214,11 @@ class RunView:
         points = [r for r in self.evaluations if r.data["network"] != "p"]
         return [r.iteration for r in points], [r.data["top1"] for r in points]
 
+    def test_loss(self) -> tuple[list[int], list[float]]:
+        """Iterations and Q's loss on the real images; runs of earlier versions have none."""
+        points = [r for r in self.evaluations if r.data.get("loss_q") is not None]
+        return [r.iteration for r in points], [float(r.data["loss_q"]) for r in points]
+
     def seconds_left(self) -> float | None:
         """Estimate from the pace of the latest iterations.
 

@@ -61,21 +61,27 @@ def losses(
     h_prime = normalised_entropy(p_logits - q_logits)
     if not settings.has_generator:
         none = torch.zeros_like(bns)
-        q = quantized_network_loss(p_logits, q_logits, settings.temperature)
+        q = loss_of_q(p_logits, q_logits, labels, settings)
         return Losses(none, q, none, none, none, none, h_prime)
     margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
     ds = disagreement_loss(p_logits, q_logits, labels)
     agreement = agreement_loss(p_logits, q_logits, labels)
     if settings.method == "gdfq":
         g = F.cross_entropy(p_logits, labels) + settings.gamma * bns
-        q = distillation_loss(p_logits, q_logits, labels, settings.temperature)
     else:
         balance = settings.alpha_ds * ds + settings.alpha_as * agreement
         g = margin + settings.beta * balance + settings.gamma * bns
-        q = quantized_network_loss(p_logits, q_logits, settings.temperature)
     if calibrating and settings.activation_clipping:
         g = g + response_loss(p_logits, labels)
+    q = loss_of_q(p_logits, q_logits, labels, settings)
     return Losses(g, q, margin, ds, agreement, bns, h_prime)
+
+
+def loss_of_q(p_logits: Tensor, q_logits: Tensor, labels: Tensor, settings: RunSettings) -> Tensor:
+    """What Q minimises under `settings.method`, a scalar in nats; arguments as for `losses`."""
+    if settings.method == "gdfq":
+        return distillation_loss(p_logits, q_logits, labels, settings.temperature)
+    return quantized_network_loss(p_logits, q_logits, settings.temperature)
 
 
 def distillation_loss(

@@ -35,6 +35,7 @@ class _Evaluation(_Data):
     network: Literal["p", "q_calibrated", "q"]
     top1: _Number
     seconds: _Number
+    loss_q: _Number | None = None
 
 
 class _Parameters(_Data):

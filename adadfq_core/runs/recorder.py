@@ -18,6 +18,7 @@ from adadfq_core.game.step import SCALARS, Outcome
 from adadfq_core.runs import divergence
 from adadfq_core.runs.records import RecordKind
 from adadfq_core.runs.writer import RunWriter
+from adadfq_core.training.examination import Score
 from adadfq_core.training.soundness import first_non_finite
 from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.formats import ImageFormat
@@ -156,14 +157,17 @@ class Recorder:
         if iteration > self._recorded.get(kind, -1):
             self._writer.append(kind, iteration, data, arrays)
 
-    def evaluated(self, network: str, accuracy: float) -> None:
-        """Write an accuracy, after the iterations that led to it."""
+    def evaluated(self, network: str, score: Score) -> None:
+        """Write what a network was measured at, after the iterations that led to it."""
         self.drain()
         self.check_state(self._trainer.state_dict())
         iteration = self._trainer.iteration
         # Two networks are measured at the end of the warm-up, and a run may die between them.
         if (iteration, network) not in self._measured:
-            data = {"network": network, "top1": accuracy, "seconds": self.seconds}
+            data: dict[str, object] = {"network": network, "top1": score.top1}
+            data["seconds"] = self.seconds
+            if score.loss_q is not None:
+                data["loss_q"] = score.loss_q
             self._writer.append(RecordKind.EVALUATION, iteration, data)
 
     def _sheet(self, iteration: int, outcome: Outcome) -> None:

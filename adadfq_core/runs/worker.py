@@ -35,6 +35,7 @@ from adadfq_core.runs.store import RunStore
 from adadfq_core.runs.writer import RunWriter
 from adadfq_core.settings import change_live
 from adadfq_core.training import checkpoints
+from adadfq_core.training.examination import Score
 from adadfq_core.training.loop import train
 from adadfq_core.training.trainer import HalfMove
 from adadfq_core.zoo.evaluation_data import EvaluationData
@@ -261,8 +262,8 @@ class Worker:
     def between_batches(self) -> None:
         self._poll_embedding()
 
-    def evaluated(self, network: str, accuracy: float) -> None:
-        self._recorder.evaluated(network, accuracy)
+    def evaluated(self, network: str, score: Score) -> None:
+        self._recorder.evaluated(network, score)
         self._writer.flush()
 
     def checkpoint(self) -> None:

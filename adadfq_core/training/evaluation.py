@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
@@ -19,21 +19,31 @@ class Images(Protocol):
     def __getitem__(self, index: slice) -> Tensor: ...
 
 
+def answers(
+    network: nn.Module, images: Images, between_batches: Callable[[], None] | None = None
+) -> Iterator[tuple[slice, Tensor]]:
+    """Logits `(n, classes)` of normalised images `(N, C, H, W)`, and which images they are of.
+
+    Args:
+        between_batches: called after every batch, so that a long evaluation can keep its caller
+            alive; an exception from it ends the evaluation.
+    """
+    for start in range(0, len(images), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        yield part, network(images[part])
+        if between_batches is not None:
+            between_batches()
+
+
 @torch.inference_mode()
 def predictions(
     network: nn.Module, images: Images, between_batches: Callable[[], None] | None = None
 ) -> Tensor:
     """Most likely class `(N,)` of each normalised image `(N, C, H, W)`.
 
-    Args:
-        between_batches: called after every batch, so that a long evaluation can keep its caller
-            alive; an exception from it ends the evaluation.
+    See `answers` for `between_batches`.
     """
-    parts = []
-    for start in range(0, len(images), EVALUATION_BATCH):
-        parts.append(network(images[start : start + EVALUATION_BATCH]).argmax(1))
-        if between_batches is not None:
-            between_batches()
+    parts = [logits.argmax(1) for _, logits in answers(network, images, between_batches)]
     return torch.cat(parts)
 
 
@@ -45,7 +55,7 @@ def top1(
 ) -> float:
     """Top-1 accuracy in percent on normalised images `(N, C, H, W)` with labels `(N,)`.
 
-    `network` is used in the mode it is in. See `predictions` for `between_batches`.
+    `network` is used in the mode it is in. See `answers` for `between_batches`.
     """
     hits = predictions(network, images, between_batches) == labels
     return 100.0 * int(hits.sum()) / len(labels)

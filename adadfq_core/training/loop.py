@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from adadfq_core.game.step import Outcome
-from adadfq_core.training.evaluation import top1
+from adadfq_core.training.examination import Examination, Score
 from adadfq_core.training.trainer import HalfMove, Trainer
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
@@ -36,8 +36,8 @@ class Observer(Protocol):
     def between_batches(self) -> None:
         """Called between the batches of an evaluation."""
 
-    def evaluated(self, network: str, accuracy: float) -> None:
-        """Top-1 in percent of "p", of "q_calibrated" (before Q's first move) or of "q"."""
+    def evaluated(self, network: str, score: Score) -> None:
+        """What "p", "q_calibrated" (Q before its first move) or "q" was measured at."""
 
     def checkpoint(self) -> None:
         """Called when a checkpoint is due."""
@@ -51,6 +51,7 @@ def train(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> 
     resumed run owes none. Without `data` nothing is measured. Every `value_every` iterations,
     and where the observer wants the half moves, the game's value is measured around each.
     """
+    examination = None if data is None else Examination(trainer, data)
     while not trainer.finished:
         observer.before_iteration()
         if observer.wants_halves():
@@ -62,7 +63,7 @@ def train(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> 
             outcome, value = trainer.play(), {}
             milliseconds = (time.perf_counter() - began) * 1e3
         observer.played(outcome, milliseconds, value)
-        evaluate_if_due(trainer, data, observer)
+        evaluate_if_due(trainer, examination, observer)
         if trainer.finished or trainer.iteration % trainer.settings.checkpoint_every == 0:
             observer.checkpoint()
 
@@ -88,9 +89,9 @@ def _play_halves(
     return move.outcome, milliseconds, value
 
 
-def evaluate_if_due(trainer: Trainer, data: EvaluationData | None, observer: Observer) -> None:
+def evaluate_if_due(trainer: Trainer, examination: Examination | None, observer: Observer) -> None:
     """Measure what is due after the iteration that `trainer` has just played."""
-    if data is None:
+    if examination is None:
         return
     done = trainer.iteration - trainer.settings.warmup_iterations
     due: list[str] = []
@@ -99,6 +100,4 @@ def evaluate_if_due(trainer: Trainer, data: EvaluationData | None, observer: Obs
     elif done > 0 and (done % trainer.settings.evaluate_every == 0 or trainer.finished):
         due = ["q"]
     for name in due:
-        network = trainer.players.p if name == "p" else trainer.quantized_network()
-        accuracy = top1(network, data.images, data.labels, observer.between_batches)
-        observer.evaluated(name, accuracy)
+        observer.evaluated(name, examination.measure(name, observer.between_batches))

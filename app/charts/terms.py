@@ -101,10 +101,22 @@ def terms_figure(
     return _over_iterations(lines, "loss (nats, log scale)", changes, log=True)
 
 
-def loss_q_figure(steps: Steps, changes: Changes, beside: Beside | None = None) -> go.Figure:
-    """`L_Q`, which has a figure of its own: it is negative, of the order of `-T^2 log C`."""
+def loss_q_figure(
+    steps: Steps,
+    changes: Changes,
+    beside: Beside | None = None,
+    test: tuple[Sequence[int], Sequence[float]] = ((), ()),
+) -> go.Figure:
+    """`L_Q`, which has a figure of its own: it is negative, of the order of `-T^2 log C`.
+
+    Args:
+        test: iterations at which Q was measured, and its loss on real images.
+    """
     name = "L<sub>Q</sub>"
     lines = [_line(steps["iteration"], steps["loss_q"], name, Q_COLOUR)]
+    if len(test[0]):
+        line = _line(*test, f"{name} of real images", Q_COLOUR)
+        lines.append(line | {"mode": "lines+markers", "line": {"color": Q_COLOUR, "dash": "dot"}})
     if beside is not None:
         other = _line(beside.steps["iteration"], beside.steps["loss_q"], name, BESIDE_COLOUR)
         lines += beside_lines(beside.name, [other])

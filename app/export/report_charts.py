@@ -91,7 +91,7 @@ def curves(view: RunView) -> list[Drawn]:
         Chart(
             "loss-q",
             "Q's loss",
-            loss_q_figure(view.steps, view.changes),
+            loss_q_figure(view.steps, view.changes, test=view.test_loss()),
             320,
             f"Q's loss over the run, {view.steps['loss_q'][-1]:.4g} nats at the end.",
         ),

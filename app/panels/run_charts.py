@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -228,8 +229,9 @@ def players_panel(view: RunView, beside: RunView | None) -> None:
     """Q's loss, both players' gradients and learning rates, and of the run to compare with."""
     other = beside and Beside(beside.info.preset, beside.steps)
     left, middle, right = st.columns(3)
+    loss_of_q = partial(loss_q_figure, test=view.test_loss())
     for column, title, make, key in (
-        (left, "Q's loss", loss_q_figure, "loss_q"),
+        (left, "Q's loss", loss_of_q, "loss_q"),
         (middle, "Gradient norms", gradient_norms_figure, "gradients"),
         (right, "Learning rates", learning_rates_figure, "learning_rates"),
     ):

@@ -137,6 +137,16 @@ def test_the_loss_of_q_is_negative_and_has_a_linear_axis_of_its_own() -> None:
     assert "nats" in figure.layout.yaxis.title.text
 
 
+def test_the_loss_of_q_on_real_images_stands_beside_that_on_those_of_g() -> None:
+    steps = {"iteration": [1, 2, 3], "loss_q": [-920.0, -921.0, -921.5]}
+    figure = loss_q_figure(steps, [], test=([2, 3], [-900.0, -901.0]))
+    own, test = figure.data
+    assert (list(test.x), list(test.y)) == ([2, 3], [-900.0, -901.0])
+    assert test.mode == "lines+markers" and "real images" in test.name
+    assert test.line.color == own.line.color
+    assert len(loss_q_figure(steps, []).data) == 1
+
+
 @pytest.mark.parametrize(
     ("draw", "names", "title"),
     [

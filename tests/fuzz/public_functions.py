@@ -184,7 +184,7 @@ EXCUSED = {
         """game.step: prepare_turn look_at imagine
         game.generator: class_rows
         game.batchnorm_loss: statistics_mismatch
-        training.evaluation: predictions top1
+        training.evaluation: answers predictions top1
         training.loop: train evaluate_if_due
         training.pretraining: random_crops cut_squares_out augmented_batches pretrain
         runs.loading: load_real_images make_trainer checkpoint_state
@@ -208,6 +208,7 @@ EXCUSED = {
         ablation.tables: results_csv to_markdown to_latex
         results.rows: make_rows joined
         results.rankings: rankings
+        results.claims: about_losses about_h_prime about_histograms about_surface about_samples
         results.files: to_csv to_markdown
         inspection.class_grid: class_grid
         inspection.close_up: close_up

@@ -213,6 +213,9 @@ BY_HAND: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
         lambda g: (g[0], g[1], max(g[2], 0.1))
     ),
     "game.methods.distillation_loss": games(more=1).map(lambda g: (*g[:3], max(g[3], 0.1))),
+    "game.methods.loss_of_q": st.tuples(games(), valid_settings()).map(
+        lambda drawn: (*drawn[0], drawn[1])
+    ),
     "game.methods.losses": st.tuples(games(), _tensors(), valid_settings()).map(
         lambda drawn: (*drawn[0], *drawn[1:])
     ),

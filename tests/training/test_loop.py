@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from adadfq_core.game.step import SCALARS, Outcome
 from adadfq_core.training import trainer as trainer_module
+from adadfq_core.training.examination import Score
 from adadfq_core.training.loop import train
 from adadfq_core.training.trainer import HalfMove, Trainer
 
@@ -53,7 +54,7 @@ class Played:
     def between_batches(self) -> None:
         pass
 
-    def evaluated(self, network: str, accuracy: float) -> None:
+    def evaluated(self, network: str, score: Score) -> None:
         raise AssertionError("nothing is measured without data")
 
     def checkpoint(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,15 @@ def _scalars(records: list[runs.Record]) -> list[tuple[int, dict[str, object]]]:
     ]
 
 
+def _test_losses(records: list[runs.Record]) -> list[float]:
+    """Q's losses on real images, the calibrated one's first."""
+    return [
+        r.data["loss_q"]
+        for r in records
+        if r.kind == RecordKind.EVALUATION and r.data["network"] != "p"
+    ]
+
+
 def _values(records: list[runs.Record]) -> list[tuple[int, dict[str, float]]]:
     return [(r.iteration, r.data) for r in records if r.kind == RecordKind.VALUE]
 
@@ -105,6 +115,9 @@ def test_killed_run_resumes_to_the_same_numbers_and_writes_nothing_twice(tmp_pat
         (r.iteration, r.data["network"]) for r in resumed if r.kind == RecordKind.EVALUATION
     ]
     assert measured == [(6, "p"), (6, "q_calibrated"), (16, "q"), (26, "q"), (30, "q")]
+    # By a process that had not measured P itself, bit for bit the same.
+    assert _test_losses(resumed)[-1] == _test_losses(whole)[-1]
+    assert all(math.isfinite(loss) for loss in _test_losses(resumed))
 
 
 def test_q_learns_from_one_half_of_the_real_images_and_is_measured_on_the_other(

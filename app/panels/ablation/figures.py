@@ -14,12 +14,14 @@ import streamlit as st
 
 from adadfq_core.ablation.h_prime import h_prime_by_epoch, last_h_prime
 from adadfq_core.ablation.names import html_symbol, measure, value_text, words
+from adadfq_core.ablation.q_loss import q_loss_by_epoch
 from adadfq_core.ablation.states import CellStatus
 from adadfq_core.ablation.tables import ordered
 from app.charts.ablation.bits import BITS_AXES, LINE_AXES, bits_figure, bits_frame
 from app.charts.ablation.epochs import epochs_figure, epochs_frame
 from app.charts.ablation.heat_map import heat_map_figure, heat_map_frame
 from app.charts.ablation.labels import value_name
+from app.charts.ablation.losses import losses_figure, losses_frame
 from app.charts.ablation.mirrored import mirrored_figure, mirrored_frame
 from app.charts.ablation.panels import Group
 from app.charts.ablation.parallel import parallel_figure, parallel_rows
@@ -197,6 +199,11 @@ def _latest(root: str, run_ids: tuple[str, ...]) -> np.ndarray:
     return last_h_prime(Path(root), *run_ids)
 
 
+@st.cache_data(max_entries=100, show_spinner=False)
+def _losses(root: str, run_ids: tuple[str, ...]) -> pd.DataFrame:
+    return q_loss_by_epoch(Path(root), *run_ids)
+
+
 def _choose_groups(sweep: Sweep, label: str) -> tuple[list[Group], tuple[str, dict[str, Any]]]:
     frame, sweep_id = sweep.frame, sweep.sweep_id
     row = choice_row()
@@ -220,6 +227,13 @@ def _epochs(root: Path, sweep: Sweep) -> None:
     _show(sweep, "epochs", title, epochs_figure(tables), lambda: epochs_frame(tables), choice)
 
 
+def _q_losses(root: Path, sweep: Sweep) -> None:
+    groups, choice = _choose_groups(sweep, "One panel for each")
+    tables = [(group, _losses(str(root), group.run_ids)) for group in groups]
+    title = f"Q's training and test loss by {_axis_name(choice[0])}{_held(choice[1])}"
+    _show(sweep, "losses", title, losses_figure(tables), lambda: losses_frame(tables), choice)
+
+
 FIGURES = {
     "Heat map": Figure(lambda frame: len(varied_axes(frame)) > 1 and is_crossed(frame), _heat_map),
     "Surface": Figure(lambda frame: len(numeric_axes(frame)) > 1 and is_crossed(frame), _surface),
@@ -229,5 +243,6 @@ FIGURES = {
     ),
     "Histogram of H'": Figure(lambda frame: bool(_grouping_axes(frame)), _mirrored),
     "H' over epochs": Figure(lambda frame: bool(_grouping_axes(frame)), _epochs),
+    "Q's loss": Figure(lambda frame: bool(_grouping_axes(frame)), _q_losses),
 }
 """The pictures by what they are called."""
