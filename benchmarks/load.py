@@ -37,6 +37,8 @@ import typer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from adadfq_core.runs import RunInfo
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
@@ -66,6 +68,7 @@ class Crowd:
     opened: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)
     queued: list[str] = field(default_factory=list)
+    watched: str = ""
     ended: dict[str, str] = field(default_factory=dict)
     most_active: int = 0
     locked: int = 0
@@ -107,7 +110,9 @@ def crowd(
             tell(f"session {len(seen.again)} is there again after {seen.again[-1]:.1f} s")
         seen.server_megabytes = _server_of(url).memory_info().rss / 1e6
 
-        runs.stop(root, watched)
+        seen.watched = _told(runs.info(root, watched))
+        if not runs.info(root, watched).ended:
+            runs.stop(root, watched)
 
         def all_ended() -> bool:
             known = runs.list_runs(root)
@@ -120,10 +125,15 @@ def crowd(
             seen.failed_pages += failed
             seen.locked += _complaints([*failed, *page.get_by_role("alert").all_inner_texts()])
     ends = [info for info in runs.list_runs(root) if info.run_id not in before]
-    seen.ended = {info.run_id: str(info.status) for info in ends}
+    seen.ended = {info.run_id: _told(info) for info in ends}
     seen.locked += _complaints(info.reason for info in runs.list_runs(root))
     seen.locked += _complaints(log.read_text("utf-8", "replace") for log in root.glob("*/*.log"))
     return seen
+
+
+def _told(info: RunInfo) -> str:
+    """What a run does, with why."""
+    return f"{info.status}: {info.reason}" if info.reason else str(info.status)
 
 
 def _complaints(texts: Any) -> int:
@@ -212,6 +222,7 @@ def main(
     typer.echo(_row("again", seen.again))
     typer.echo(f"runs that waited\t{len(seen.queued)}")
     typer.echo(f"most at once\t{seen.most_active}")
+    typer.echo(f"the run that all watch, before it is stopped\t{seen.watched}")
     typer.echo(f"ended\t{', '.join(sorted(seen.ended.values()))}")
     typer.echo(f"database is locked\t{seen.locked}")
     typer.echo(f"pages that failed\t{len(seen.failed_pages)}")

@@ -20,6 +20,12 @@ from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.runs.row_checksums import CHECKED, REFUSED, register, seal, unseal
 
 BUSY_TIMEOUT_S = 10.0
+"""Seconds for which a page or a command waits for a lock."""
+
+RUN_PATIENCE_S = 600.0
+"""Seconds for which a run waits: on a machine with more to do than it can, whoever holds the lock
+may not get a core for long, and hours of training must not end for it."""
+
 _SCHEMA = """
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
@@ -141,8 +147,7 @@ def _explain(error: sqlite3.Error, path: Path) -> InputError | RunFailed:
         return RunFailed(f"The disk that holds '{path}' is full; free some space and try again.")
     if code in _LOCKED:
         return RunFailed(
-            f"Another program kept '{path}' locked for {BUSY_TIMEOUT_S:g} s; close it and try "
-            "again."
+            f"Another program kept '{path}' locked for too long; close it and try again."
         )
     return RunFailed(f"The run database '{path}' cannot be used ({error}); check its disk.")
 
@@ -153,7 +158,7 @@ def explained(path: Path) -> Iterator[None]:
 
     Raises:
         InputError: the file is damaged, no database, or not writable.
-        RunFailed: the disk is full or fails, or a lock outlasted `BUSY_TIMEOUT_S`.
+        RunFailed: the disk is full or fails, or a lock outlasted the connection's patience.
     """
     try:
         yield
@@ -172,9 +177,14 @@ def explained(path: Path) -> Iterator[None]:
         ) from None
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode, for the calling thread only; the caller closes it."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+def connect(path: Path, patience: float | None = None) -> sqlite3.Connection:
+    """A connection in autocommit mode, for the calling thread only; the caller closes it.
+
+    Args:
+        patience: seconds for which it waits for locks; `None` for `BUSY_TIMEOUT_S`.
+    """
+    seconds = BUSY_TIMEOUT_S if patience is None else patience
+    connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
     try:
         register(connection)
         # In WAL mode NORMAL survives a crash of the process; a power cut may cost the last rows.

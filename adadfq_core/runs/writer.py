@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from adadfq_core.errors import RunFailed
 from adadfq_core.files import replace_atomically
-from adadfq_core.runs.database import connect, explained, transaction
+from adadfq_core.runs.database import RUN_PATIENCE_S, connect, explained, transaction
 from adadfq_core.runs.records import (
     ACTIVE,
     Command,
@@ -70,7 +70,7 @@ class RunWriter:
         self._flushed = time.monotonic()
         self._last_taken = 0
         with explained(self._store.database):
-            self._connection = connect(self._store.database)
+            self._connection = connect(self._store.database, RUN_PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self

@@ -53,7 +53,10 @@ def scalars(record: Record) -> dict[str, float]:
     if record.kind == RecordKind.STEP:
         return {name: data[key] for key, name in _STEP_NAMES.items() if key in data}
     if record.kind == RecordKind.EVALUATION:
-        return {f"accuracy/top1_{data['network']}": data["top1"]}
+        found = {f"accuracy/top1_{data['network']}": data["top1"]}
+        if "loss_q" in data:
+            found["loss/L_Q_test"] = data["loss_q"]
+        return found
     if record.kind == RecordKind.VALUE:
         return {f"game_value/{when}": value for when, value in data.items()}
     if record.kind == RecordKind.PARAMETERS:

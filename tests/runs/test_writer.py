@@ -184,10 +184,29 @@ def test_a_lock_that_stays_is_said(
     locker.execute("BEGIN IMMEDIATE")
     try:
         assert store.info(run_id).run_id == run_id, "readers do not wait for a writer"
-        with pytest.raises(RunFailed, match=r"kept '.*runs.db' locked for 0.1 s"):
+        with pytest.raises(RunFailed, match=r"kept '.*runs.db' locked for too long"):
             store.send(run_id, CommandKind.PAUSE)
     finally:
         locker.close()
+
+
+def test_a_run_outlasts_a_lock_that_pages_give_up_on(
+    store: RunStore, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    locker = sqlite3.connect(store.database, isolation_level=None, check_same_thread=False)
+    with RunWriter(store.root, run_id) as writer:
+        locker.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.6, locker.rollback)
+        release.start()
+        with pytest.raises(RunFailed, match="locked for too long"):
+            store.send(run_id, CommandKind.PAUSE)
+        writer.append(RecordKind.STEP, 1, {})
+        writer.flush()
+        writer.set_status(RunStatus.RUNNING)
+    release.join()
+    locker.close()
+    assert steps(store, run_id) == [1]
 
 
 def test_only_the_process_that_holds_the_run_may_write(store: RunStore, run_id: str) -> None:

@@ -33,6 +33,11 @@ def test_every_number_of_a_step_is_shown() -> None:
             {},
         ),
         (
+            record(RecordKind.EVALUATION, network="q", top1=61.0, seconds=1.0, loss_q=-3.5),
+            {"accuracy/top1_q": 61.0, "loss/L_Q_test": -3.5},
+            {},
+        ),
+        (
             record(RecordKind.VALUE, before=0.5, after_g=0.25),
             {"game_value/before": 0.5, "game_value/after_g": 0.25},
             {},
