@@ -91,7 +91,7 @@ class Crowd:
     def pace(self, wanted: float) -> float:
         """Seconds between two drawings of a page that would be drawn every `wanted` ones alone."""
         with self._lock:
-            if len(self._costs) < FIRST_COSTS:
+            if len(self._seen) < 2 or len(self._costs) < FIRST_COSTS:
                 return wanted
             each = statistics.median(self._costs)
             return max(wanted, min(len(self._seen) * each / SHARE, SLOWEST))
