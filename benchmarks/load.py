@@ -48,6 +48,8 @@ LOOK_EVERY_MS = 100
 # Of all that watch, how many open their page once more: each takes a minute among thirty.
 AGAIN = 6
 TOLD = "() => document.querySelector('.run-status .doing')?.textContent || ''"
+# A batch of 8 makes the game diverge after some thousand iterations at the preset's rates.
+STEADY = {"lr_g": 1e-5, "lr_q": 1e-6}
 # What a run plays that somebody of the crowd starts: seconds, most of them to start its process.
 SHORT = {
     "threads": 1,
@@ -206,7 +208,7 @@ def main(
     with tempfile.TemporaryDirectory() as home:
         os.environ["ADADFQ_HOME"] = home
         root = Path(home) / "runs"
-        watched = start_run(root, epochs=10_000)
+        watched = start_run(root, epochs=10_000, **STEADY)
         try:
             wait_until(lambda: runs.info(root, watched).iteration > 20, seconds=LONG)
             with serve(ROOT / "app" / "main.py") as url, sync_playwright() as playwright:
