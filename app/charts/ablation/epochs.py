@@ -11,9 +11,8 @@ import plotly.graph_objects as go
 from app.charts.ablation.panels import (
     Group,
     Panel,
-    below_panels,
     panel_axes,
-    panel_title,
+    panels_layout,
     place_panels,
 )
 from app.charts.h_prime_bands import MARGIN_NAME, NARROW_FILL, WIDE_FILL
@@ -70,21 +69,13 @@ def epochs_figure(groups: Sequence[tuple[Group, pd.DataFrame]]) -> go.Figure:
     )
     return go.Figure(
         [*traces, margin_entry],
-        layout(
-            "",
-            "",
-            **axes,
+        panels_layout(
+            panels,
+            [group for group, _ in known],
+            axes,
+            _words(),
             hovermode="closest",
-            margin={"l": 56, "r": 12, "t": 48, "b": 64},
-            legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
             shapes=shapes,
-            annotations=[
-                *(
-                    panel_title(panel, group.name)
-                    for panel, (group, _) in zip(panels, known, strict=True)
-                ),
-                below_panels(_words()),
-            ],
         ),
     )
 

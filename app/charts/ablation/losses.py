@@ -7,13 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.charts.ablation.panels import (
-    Group,
-    below_panels,
-    panel_axes,
-    panel_title,
-    place_panels,
-)
+from app.charts.ablation.panels import Group, panel_axes, panels_layout, place_panels
 from app.charts.style import P_COLOUR, Q_COLOUR, Part, layout, say_empty
 
 _TRAINING, _TEST = "training: G's images", "test: real images"
@@ -42,21 +36,7 @@ def losses_figure(groups: Sequence[tuple[Group, pd.DataFrame]]) -> go.Figure:
         axes[name]["showticklabels"] = True
     return go.Figure(
         traces,
-        layout(
-            "",
-            "",
-            **axes,
-            hovermode="x unified",
-            margin={"l": 56, "r": 12, "t": 48, "b": 64},
-            legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
-            annotations=[
-                *(
-                    panel_title(panel, group.name)
-                    for panel, (group, _) in zip(panels, known, strict=True)
-                ),
-                below_panels("epoch"),
-            ],
-        ),
+        panels_layout(panels, [group for group, _ in known], axes, "epoch", hovermode="x unified"),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.charts.style import Part
+import plotly.graph_objects as go
+
+from app.charts.style import Part, layout
 
 MOST_COLUMNS = 5
 # As shares of the whole drawing's width and height: between columns, and between rows, where the
@@ -115,6 +117,29 @@ def panel_title(panel: Panel, text: str) -> Part:
         "yanchor": "bottom",
         "font": {"size": 12},
     }
+
+
+def panels_layout(
+    panels: Sequence[Panel], groups: Sequence[Group], axes: Part, below: str, **more: Any
+) -> go.Layout:
+    """Layout of one panel a group with its name above, a legend above all and `below` under them.
+
+    Args:
+        axes: of all panels (`panel_axes`).
+        more: whatever else the layout has.
+    """
+    return layout(
+        "",
+        "",
+        **axes,
+        margin={"l": 56, "r": 12, "t": 48, "b": 64},
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        annotations=[
+            *(panel_title(panel, group.name) for panel, group in zip(panels, groups, strict=True)),
+            below_panels(below),
+        ],
+        **more,
+    )
 
 
 def below_panels(text: str) -> Part:
