@@ -20,7 +20,7 @@ from adadfq_core.export.onnx_file import float_onnx
 from adadfq_core.export.opening import Predict, open_exported
 from adadfq_core.export.preparation import Preparation, PreparedFile
 from adadfq_core.export.taking import Taken
-from adadfq_core.training.evaluation import EVALUATION_BATCH, Images
+from adadfq_core.training.evaluation import Images, answers
 
 FILES: tuple[tuple[Format, Variant], ...] = (
     (Format.ONNX, "bit-true"),
@@ -38,8 +38,7 @@ _INTEGER_IMAGES = 1000
 @torch.inference_mode()
 def logits_of(predict: Predict, images: Images) -> Tensor:
     """Logits `(N, C)` of a network for normalised images `(N, ...)`, in batches."""
-    starts = range(0, len(images), EVALUATION_BATCH)
-    return torch.cat([predict(images[start : start + EVALUATION_BATCH]) for start in starts])
+    return torch.cat([logits for _, logits in answers(predict, images)])
 
 
 def file_name(taken: Taken, format: Format, variant: Variant = "bit-true") -> str:

@@ -59,9 +59,9 @@ def losses(
         calibrating: whether Q's activation ranges are being set on these images.
     """
     h_prime = normalised_entropy(p_logits - q_logits)
+    q = loss_of_q(p_logits, q_logits, labels, settings)
     if not settings.has_generator:
         none = torch.zeros_like(bns)
-        q = loss_of_q(p_logits, q_logits, labels, settings)
         return Losses(none, q, none, none, none, none, h_prime)
     margin = margin_penalty(h_prime, settings.lambda_l, settings.lambda_u)
     ds = disagreement_loss(p_logits, q_logits, labels)
@@ -73,7 +73,6 @@ def losses(
         g = margin + settings.beta * balance + settings.gamma * bns
     if calibrating and settings.activation_clipping:
         g = g + response_loss(p_logits, labels)
-    q = loss_of_q(p_logits, q_logits, labels, settings)
     return Losses(g, q, margin, ds, agreement, bns, h_prime)
 
 

@@ -20,7 +20,9 @@ class Images(Protocol):
 
 
 def answers(
-    network: nn.Module, images: Images, between_batches: Callable[[], None] | None = None
+    network: Callable[[Tensor], Tensor],
+    images: Images,
+    between_batches: Callable[[], None] | None = None,
 ) -> Iterator[tuple[slice, Tensor]]:
     """Logits `(n, classes)` of normalised images `(N, C, H, W)`, and which images they are of.
 
@@ -57,5 +59,9 @@ def top1(
 
     `network` is used in the mode it is in. See `answers` for `between_batches`.
     """
-    hits = predictions(network, images, between_batches) == labels
-    return 100.0 * int(hits.sum()) / len(labels)
+    return percent_right(predictions(network, images, between_batches), labels)
+
+
+def percent_right(classes: Tensor, labels: Tensor) -> float:
+    """How many of `classes` `(N,)` are those of `labels` `(N,)`, in percent."""
+    return 100.0 * int((classes == labels).sum()) / len(labels)

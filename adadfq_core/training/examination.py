@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adadfq_core.game.methods import loss_of_q
-from adadfq_core.training.evaluation import answers
+from adadfq_core.training.evaluation import answers, percent_right
 from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
@@ -48,16 +48,12 @@ class Examination:
             parts = [logits for _, logits in answers(p, self._data.images, between_batches)]
             self._p_logits = torch.cat(parts)
         if name == "p":
-            return Score(_percent((self._p_logits.argmax(1) == labels).sum(), labels), None)
-        hits = torch.zeros((), dtype=torch.int64, device=labels.device)
+            return Score(percent_right(self._p_logits.argmax(1), labels), None)
+        classes = []
         loss = torch.zeros((), dtype=torch.float64, device=labels.device)
         q = self._trainer.quantized_network()
         for part, logits in answers(q, self._data.images, between_batches):
-            hits += (logits.argmax(1) == labels[part]).sum()
+            classes.append(logits.argmax(1))
             of_part = loss_of_q(self._p_logits[part], logits, labels[part], self._trainer.settings)
             loss += of_part.double() * len(logits)
-        return Score(_percent(hits, labels), float(loss) / len(labels))
-
-
-def _percent(hits: Tensor, labels: Tensor) -> float:
-    return 100.0 * int(hits) / len(labels)
+        return Score(percent_right(torch.cat(classes), labels), float(loss) / len(labels))

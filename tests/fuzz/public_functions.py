@@ -184,7 +184,7 @@ EXCUSED = {
         """game.step: prepare_turn look_at imagine
         game.generator: class_rows
         game.batchnorm_loss: statistics_mismatch
-        training.evaluation: answers predictions top1
+        training.evaluation: answers predictions top1 percent_right
         training.loop: train evaluate_if_due
         training.pretraining: random_crops cut_squares_out augmented_batches pretrain
         runs.loading: load_real_images make_trainer checkpoint_state
