@@ -112,8 +112,9 @@ def crowd(
             tell(f"session {len(seen.again)} is there again after {seen.again[-1]:.1f} s")
         seen.server_megabytes = _server_of(url).memory_info().rss / 1e6
 
-        seen.watched = _told(runs.info(root, watched))
-        if not runs.info(root, watched).ended:
+        info = runs.info(root, watched)
+        seen.watched = _told(info)
+        if not info.ended:
             runs.stop(root, watched)
 
         def all_ended() -> bool:

@@ -32,7 +32,6 @@ from adadfq_core.results.cells import plan
 from adadfq_core.results.claims import BASELINE, OURS
 from adadfq_core.results.found import find
 from adadfq_core.runs.records import RecordKind
-from adadfq_core.settings import make_settings
 
 FIGURES = ROOT / "benchmarks" / "results" / "figures"
 LOW, HIGH = 3, 5
@@ -70,17 +69,16 @@ def main(
         for bits in (LOW, HIGH):
             ids = runs_of(root, "main", preset, network, bits, method)
             losses.append(q_loss_by_epoch(root, *ids).assign(method=method, bits=bits))
-        ids = runs_of(root, "main", preset, network, LOW, method)
-        histograms.append(pd.DataFrame({"group": method, "h_prime": last_h_prime(root, *ids)}))
+            if bits == LOW:
+                h_prime = last_h_prime(root, *ids)
+                histograms.append(pd.DataFrame({"group": method, "h_prime": h_prime}))
     write("losses", losses)
     write("histograms", histograms)
 
     bands = []
     for name, method in MARGINS.items():
-        settings = make_settings(method.values)
         table = h_prime_by_epoch(root, *runs_of(root, "margins", preset, network, LOW, name))
-        boundaries = {"lambda_l": settings.lambda_l, "lambda_u": settings.lambda_u}
-        bands.append(table.assign(group=name, **boundaries))
+        bands.append(table.assign(group=name, **method.values))
     write("h-prime", bands)
 
     shares = []

@@ -15,7 +15,7 @@ import csv
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,9 +35,10 @@ from adadfq_core.game.methods import Losses
 from adadfq_core.game.objectives import quantized_network_loss
 from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import NARROWEST_RANGE, fake_quantize, levels, widen_to_zero
-from adadfq_core.quant.layers import QuantizedLayer, apply_layer, normalisation, output_first
+from adadfq_core.quant.layers import QuantizedLayer, output_first
 from adadfq_core.quant.ranges import ActivationQuantizer, weight_range
 from adadfq_core.runs.loading import load_real_images, make_trainer
+from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.training.evaluation import top1
 from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.loading import load_float_network
@@ -115,8 +116,7 @@ class RangedLayer(QuantizedLayer):
         self.register_buffer("first_shares", shares.clone())
         self.moved = nn.Parameter(torch.zeros_like(shares), requires_grad=rate > 0)
 
-    def quantized(self) -> Tensor:
-        """Weights with the output first."""
+    def quantized_output_first(self) -> Tensor:
         weight = output_first(self.layer, self.layer.weight)
         view = (-1, *[1] * (weight.ndim - 1))
         first: Tensor = self.first_shares  # type: ignore[assignment]
@@ -128,16 +128,6 @@ class RangedLayer(QuantizedLayer):
         )
         low, high = widen_to_zero(self.low * share[0], self.high * share[1])
         return learned_quantize(weight, low.view(view), high.view(view), self.bits)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.quantized(), self.layer.bias
-        if self._shifts is not None:
-            self._shifts.append(self._shift(x, weight))
-        if self.norm is not None:
-            factor, offset = normalisation(self.norm)
-            weight = weight * factor.view(-1, *[1] * (weight.ndim - 1))
-            bias = offset if bias is None else offset + factor * bias
-        return apply_layer(self.layer, x, weight, bias)
 
 
 class RangedActivation(ActivationQuantizer):
@@ -408,13 +398,6 @@ IDEAS = {
 }
 
 
-def changes_of(texts: list[str]) -> Iterator[tuple[str, str]]:
-    """`name=value` as pairs."""
-    for text in texts:
-        name, _, value = text.partition("=")
-        yield name, value
-
-
 def play(
     network: str, bits: int, preset: str, names: str, seed: int, given: dict[str, Any]
 ) -> None:
@@ -473,12 +456,12 @@ def main(
     preset: Annotated[str, typer.Option()] = "quick",
     seed: Annotated[int, typer.Option()] = 0,
     threads: Annotated[int, typer.Option()] = 1,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="name=value")] = None,
+    changes: Assignments = None,
 ) -> None:
     """Play one run for each of `names`."""
     torch.set_num_threads(threads)
     for each in names:
-        play(network, bits, preset, each, seed, dict(changes_of(changes or [])))
+        play(network, bits, preset, each, seed, assigned(changes))
 
 
 if __name__ == "__main__":

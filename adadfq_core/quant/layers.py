@@ -50,11 +50,14 @@ class QuantizedLayer(nn.Module):
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
-        weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
-        return output_first(self.layer, weight)
+        return output_first(self.layer, self.quantized_output_first())
+
+    def quantized_output_first(self) -> Tensor:
+        """The same with the output channel on axis 0, as they are quantized."""
+        return quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
+        weight = self.quantized_output_first()
         bias = self.layer.bias
         if self._shifts is not None:
             self._shifts.append(self._shift(x, weight))

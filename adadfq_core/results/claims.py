@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adadfq_core.presets import MARGINS
 from adadfq_core.results.rankings import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OURS, BASELINE = "AdaDFQ", "GDFQ"
-# Where the paper puts the boundaries of its CIFAR protocol.
-PAPERS_MARGIN = (0.1, 0.8)
+_MARGIN = MARGINS["the paper's margin"].values
+PAPERS_MARGIN = (_MARGIN["lambda_l"], _MARGIN["lambda_u"])
 # Of all places of a grid, the share that counts as its best.
 BEST_SHARE = 0.25
 

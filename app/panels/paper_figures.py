@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from adadfq_core.results.claims import CLAIMS
+from adadfq_core.results.claims import CLAIMS, PAPERS_MARGIN
 from app.charts.ablation.epochs import epochs_figure
 from app.charts.ablation.losses import losses_figure
 from app.charts.ablation.mirrored import mirrored_figure
@@ -43,7 +43,7 @@ def _h_prime(frame: pd.DataFrame) -> go.Figure:
 def _histograms(frame: pd.DataFrame) -> go.Figure:
     return mirrored_figure(
         [
-            (Group(str(name), 0.1, 0.8, ()), table["h_prime"].to_numpy())
+            (Group(str(name), *PAPERS_MARGIN, ()), table["h_prime"].to_numpy())
             for name, table in frame.groupby("group", sort=False)
         ]
     )

@@ -15,7 +15,7 @@ from adadfq_core.ablation import control
 from adadfq_core.ablation.names import plain_symbol
 from adadfq_core.ablation.states import SETTLED, SweepInfo, SweepStatus
 from app import access
-from app.panels.ablation.state import RESULTS, SWEEP, VIEW
+from app.panels.ablation.state import SWEEP, show_next
 from app.panels.runs.frame import local_times, reader_zone
 from app.panels.runs.told import attempt
 
@@ -114,8 +114,7 @@ def _buttons(root: Path, chosen: SweepInfo | None) -> None:
 
 
 def _open(chosen: SweepInfo) -> None:
-    st.session_state[SWEEP] = chosen.sweep_id
-    st.session_state[VIEW] = RESULTS
+    show_next(chosen.sweep_id)
     st.switch_page("views/ablation.py")
 
 
