@@ -141,10 +141,11 @@ _FILES = {"data", "weights"}
 def settings_mark(settings: RunSettings) -> str:
     """Eight characters that differ between settings whose numbers must not be averaged.
 
-    Neither the seed nor where a file lies makes a difference, its name does.
+    Neither the seed nor where a file lies makes a difference, its name does. What a setting that
+    came later leaves as it was makes none either: its default is what runs before it did.
     """
-    values = settings.model_dump(mode="json", exclude=_WHEREABOUTS)
-    for name in _FILES:
+    values = settings.model_dump(mode="json", exclude=_WHEREABOUTS, exclude_defaults=True)
+    for name in _FILES & values.keys():
         values[name] = Path(values[name]).name
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
