@@ -54,6 +54,9 @@ Places = tuple[Design, tuple[str, ...], tuple[Point, ...]]
 
 def new_sweep_panel(root: Path) -> None:
     """Draw the form, and beside it what the sweep costs and the button that starts it."""
+    # Noted at the press and done here: a press that follows a change of the form at once means the
+    # form as it is now, not as it was when the button was drawn.
+    pressed = st.session_state.pop(_STARTED, False)
     form, side = st.columns([5, 3], gap="large")
     with form:
         with st.container(border=True):
@@ -66,7 +69,6 @@ def new_sweep_panel(root: Path) -> None:
     with side, st.container(border=True):
         if base is None or places is None:
             st.caption("What is marked in red must be corrected before the sweep can start.")
-            st.session_state.pop(_STARTED, None)
             return
         preset, changes = base
         design, axes, points = places
@@ -83,7 +85,6 @@ def new_sweep_panel(root: Path) -> None:
             going = _cost(root, plan, workers, threads, address)
         except (InputError, RunFailed) as error:
             st.error(plain(str(error)))
-            st.session_state.pop(_STARTED, None)
             return
 
         def start() -> None:
@@ -101,9 +102,7 @@ def new_sweep_panel(root: Path) -> None:
             on_click=_note_start,
             help="The runs go on in processes of their own, also when this page is closed.",
         )
-        # Noted at the press and done here: a press that follows a change of the form at once means
-        # the form as it is now, not as it was when the button was drawn.
-        if st.session_state.pop(_STARTED, False) and going:
+        if pressed and going:
             attempt(start)
             st.rerun()
 
