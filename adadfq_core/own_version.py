@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+NAME = "adadfq-playground"
+_PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def own_version() -> str:
-    """The installed version; a clone that was not installed has none."""
+    """The version of the clone that this is imported from, else the installed one."""
+    if _PROJECT.is_file():
+        project = tomllib.loads(_PROJECT.read_text(encoding="utf-8")).get("project", {})
+        if project.get("name") == NAME:
+            return str(project["version"])
     try:
-        return version("adadfq-playground")
+        return version(NAME)
     except PackageNotFoundError:
-        return "not installed"
+        return "unknown"
