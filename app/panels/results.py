@@ -22,19 +22,12 @@ VERDICT_ICONS = {
     Verdict.DISAGREES: ":material/cancel:",
     Verdict.OPEN: ":material/help:",
 }
-_COLUMNS = {
-    "top-1": st.column_config.NumberColumn(
-        format="%.2f", help="Of Q at the end of each run, in percent: the mean over the seeds."
-    ),
-    "deviation": st.column_config.NumberColumn(
-        format="%.2f", help="Sample standard deviation over the seeds."
-    ),
-    "P": st.column_config.NumberColumn(format="%.2f", help="Top-1 of P on the same images."),
-    "loss": st.column_config.NumberColumn(format="%.2f", help="What Q is behind P, in points."),
-    "paper's loss": st.column_config.NumberColumn(
-        format="%.2f", help="What the paper's Q is behind the paper's P, on the network named."
-    ),
-}
+_NUMBERS = ["top-1", "deviation", "P", "loss", "paper's loss"]
+_MEANING = (
+    "Top-1 of Q in percent at the end of each run: the mean over the seeds and their sample "
+    "standard deviation; P's on the same images. The loss is what Q is behind P, in points, beside "
+    "what the paper's Q is behind the paper's P on the network named."
+)
 
 
 def file_of(table: str) -> Path:
@@ -72,14 +65,19 @@ def results_frame(rows: Sequence[Row]) -> pd.DataFrame:
             "P": [row.top1_p for row in rows],
             "loss": [row.loss for row in rows],
             "paper's loss": [row.paper.loss if row.paper else float("nan") for row in rows],
-            "paper's network": [row.paper.network if row.paper else "" for row in rows],
+            "paper's network": [row.paper.network if row.paper else "–" for row in rows],
         }
     )
 
 
 def table_panel(table: str, rows: Sequence[Row]) -> None:
     """All numbers, to be taken away as the files that the command wrote."""
-    st.dataframe(results_frame(rows), hide_index=True, column_config=_COLUMNS)
+    frame = results_frame(rows)
+    texts = frame.columns.difference(_NUMBERS)
+    frame[texts] = frame[texts].map(plain)
+    # Not a grid: that one leaves cells without a number empty for a screen reader.
+    st.table(frame.style.format("{:.2f}", subset=_NUMBERS, na_rep="–"), hide_index=True)
+    st.caption(_MEANING)
     versions = dict.fromkeys(each for row in rows for each in row.versions)
     with st.container(horizontal=True, vertical_alignment="center"):
         for kind, mime in ((".csv", "text/csv"), (".md", "text/markdown")):

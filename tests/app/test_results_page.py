@@ -45,7 +45,7 @@ def test_without_a_table_the_page_says_how_to_make_one(page: AppTest) -> None:
 def test_a_table_is_shown_with_what_of_the_paper_holds(page: AppTest, tmp_path: Path) -> None:
     (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
     opened(page)
-    frame = page.dataframe[0].value
+    frame = page.table[0].value
     assert frame["method"].tolist() == ["AdaDFQ", "GDFQ", "AdaDFQ", "GDFQ"]
     assert frame["seeds"].tolist() == ["3 of 3", "3 of 3", "2 of 3", "0 of 3"]
     np.testing.assert_allclose(frame["loss"].astype(float), [9.8, 19.83, 1.75, np.nan], atol=0.01)
@@ -61,10 +61,10 @@ def test_a_second_table_can_be_chosen(page: AppTest, tmp_path: Path) -> None:
     ablation = [row("without L_ds", [60.0], table="ablation")]
     (tmp_path / "ablation.csv").write_text(to_csv(ablation), encoding="utf-8")
     opened(page)
-    assert len(page.dataframe[0].value) == len(ROWS)
+    assert len(page.table[0].value) == len(ROWS)
     page.session_state["results_table"] = "ablation"
     page.run()
-    assert page.dataframe[0].value["method"].tolist() == ["without L_ds"]
+    assert page.table[0].value["method"].tolist() == [r"without L\_ds"], "no word is Markdown"
 
 
 def test_a_damaged_table_is_told_in_a_sentence(page: AppTest, tmp_path: Path) -> None:
