@@ -164,6 +164,12 @@ ABLATION = {
         "Q's BatchNorm is measured anew in Q itself (after arXiv 2204.04215).",
         {"adaptive_batchnorm": True},
     ),
+    "AdaDFQ + searched ranges": Method(
+        "Ranges of least squared error in place of minima and maxima.", {"ranges": "searched"}
+    ),
+    "AdaDFQ + learned ranges": Method(
+        "The same, then learned with Q's weights (LSQ, arXiv 1902.08153).", {"ranges": "learned"}
+    ),
 }
 """What is taken out of the method, as the paper does, or put to it."""
 

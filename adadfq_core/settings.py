@@ -25,6 +25,7 @@ REAL_IMAGES_MISSING = (
 
 Method = Literal["adadfq", "gdfq", "real"]
 Schedule = Literal["constant", "steps", "cosine"]
+Ranges = Literal["minmax", "searched", "learned"]
 
 
 def _live(symbol: str, *, log: bool = False) -> dict[str, Any]:
@@ -125,6 +126,13 @@ class RunSettings(BaseModel):
         False,
         description="At the end of the warm-up, measure the statistics of Q's BatchNorm layers "
         "anew in Q itself, on G's images; otherwise they stay those of P.",
+    )
+    ranges: Ranges = Field(
+        "minmax",
+        description="Between what Q's codes are spread: minmax (smallest and largest weight and "
+        "activation, as in the paper), searched (at the end of the warm-up narrowed to those with "
+        "the least squared error on weights and G's images) or learned (from there on with Q's "
+        "weights).",
     )
     batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 

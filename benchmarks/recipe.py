@@ -1,6 +1,6 @@
 """What else brings Q closer to P? Ideas that the engine does not have, each tried in its game.
 
-`python benchmarks/recipe.py --network cifar10-resnet20 --bits 3 mse-weights learned-ranges` plays a
+`python benchmarks/recipe.py --network cifar10-resnet20 --bits 3 plain learned` plays a
 run of the preset for each name and appends what it saw to `results/recipe.csv`; names joined by `+`
 are one run with all of them. `--set name=value` changes settings of all runs, as for `train`.
 
@@ -34,9 +34,10 @@ from adadfq_core.game import step
 from adadfq_core.game.methods import Losses
 from adadfq_core.game.objectives import quantized_network_loss
 from adadfq_core.presets import preset_settings
-from adadfq_core.quant.fake_quant import NARROWEST_RANGE, fake_quantize, levels, widen_to_zero
-from adadfq_core.quant.layers import QuantizedLayer, output_first
-from adadfq_core.quant.ranges import ActivationQuantizer, weight_range
+from adadfq_core.quant.fake_quant import fake_quantize
+from adadfq_core.quant.layers import QuantizedLayer
+from adadfq_core.quant.range_shares import RangeShares
+from adadfq_core.quant.ranges import ActivationQuantizer
 from adadfq_core.runs.loading import load_real_images, make_trainer
 from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.training.evaluation import top1
@@ -57,10 +58,6 @@ COLUMNS = (
     "last",
 )
 COLUMNS += ("iterations", "ms_per_iteration")
-# Narrower ranges that are tried for the smallest squared error, as shares of the whole one.
-SHARES = torch.linspace(0.3, 1.0, 36).tolist()
-# How fast a learned range moves: a share of its width for each step of one of its gradient.
-RANGE_RATE = 3.0
 
 
 def _nothing(trainer: Trainer) -> None:
@@ -75,76 +72,6 @@ class Idea:
     changes: dict[str, Any] = field(default_factory=dict)
     at_start: Callable[[Trainer], None] = _nothing
     after_warmup: Callable[[Trainer], None] = _nothing
-
-
-def rounded(x: Tensor) -> Tensor:
-    """`x` rounded, with the gradient of the identity."""
-    return x + (x.round() - x).detach()
-
-
-def learned_quantize(x: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
-    """Fake quantization whose range gets a gradient too (Esser et al., LSQ, arXiv 1902.08153).
-
-    With a zero point (Bhalgat et al., LSQ+, arXiv 2004.09576); none flows to clipped inputs.
-    """
-    top = levels(bits)
-    width = (high - low).clamp(min=NARROWEST_RANGE) / top
-    zero = rounded(low / width)
-    return torch.clamp(rounded(x / width), zero, zero + top) * width
-
-
-def slowed(x: Tensor, share: float) -> Tensor:
-    """`x` with a gradient of `share` times its own."""
-    return x * share + (x * (1 - share)).detach()
-
-
-class RangedLayer(QuantizedLayer):
-    """A quantized layer with ranges of its own: shares of the minima and maxima at the start.
-
-    `rate` 0 leaves them as they are found; else they are learned.
-    """
-
-    shares: Tensor
-    low: Tensor
-    high: Tensor
-
-    def take_ranges(self, shares: Tensor, rate: float) -> None:
-        """From now on, use `shares` `(2, out)` of the present ranges."""
-        weight = output_first(self.layer, self.layer.weight)
-        self.low, self.high = (bound.clone() for bound in weight_range(weight))
-        self.rate = rate
-        self.register_buffer("first_shares", shares.clone())
-        self.moved = nn.Parameter(torch.zeros_like(shares), requires_grad=rate > 0)
-
-    def quantized_output_first(self) -> Tensor:
-        weight = output_first(self.layer, self.layer.weight)
-        view = (-1, *[1] * (weight.ndim - 1))
-        first: Tensor = self.first_shares  # type: ignore[assignment]
-        if not self.rate:
-            low, high = self.low * first[0], self.high * first[1]
-            return fake_quantize(weight, self.bits, low, high, channel_axis=0)
-        share = first + self.rate * slowed(
-            self.moved, (weight[0].numel() * levels(self.bits)) ** -0.5
-        )
-        low, high = widen_to_zero(self.low * share[0], self.high * share[1])
-        return learned_quantize(weight, low.view(view), high.view(view), self.bits)
-
-
-class RangedActivation(ActivationQuantizer):
-    """An activation's quantizer with a share of its calibrated range, found or learned."""
-
-    def take_range(self, share: float, rate: float) -> None:
-        """From now on, use `share` of the present range."""
-        self.rate, self.share = rate, share
-        self.moved = nn.Parameter(torch.zeros(2), requires_grad=rate > 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        low, high = self.range()
-        if not self.rate:
-            return fake_quantize(x, self.bits, low * self.share, high * self.share)
-        slow = (x[0].numel() * levels(self.bits)) ** -0.5
-        share = self.share + self.rate * slowed(self.moved, slow)
-        return learned_quantize(x, *widen_to_zero(low * share[0], high * share[1]), self.bits)
 
 
 class MaskedActivation(ActivationQuantizer):
@@ -166,94 +93,16 @@ def activations_of(trainer: Trainer) -> list[ActivationQuantizer]:
 
 
 def begin_anew(trainer: Trainer) -> None:
-    """Let optimizer and average know of parameters that Q has got."""
-    players = trainer.players
-    known = {id(p) for group in players.optimizer_q.param_groups for p in group["params"]}
-    new = [p for p in players.q.parameters() if p.requires_grad and id(p) not in known]
-    if new:
-        players.optimizer_q.add_param_group({"params": new, "weight_decay": 0.0})
-    trainer._average = copy.deepcopy(players.q).requires_grad_(False)
+    """Let the average be a copy of what Q has become."""
+    trainer._average = copy.deepcopy(trainer.players.q).requires_grad_(False)
 
 
-def best_weight_shares(layer: QuantizedLayer) -> Tensor:
-    """The share of each channel's range `(2, out)` with the smallest squared error."""
-    weight = output_first(layer.layer, layer.layer.weight).detach()
-    low, high = weight_range(weight)
-    errors = torch.stack(
-        [
-            (fake_quantize(weight, layer.bits, low * s, high * s, channel_axis=0) - weight)
-            .square()
-            .flatten(1)
-            .sum(1)
-            for s in SHARES
-        ]
-    )
-    best = torch.tensor(SHARES)[errors.argmin(0)]
-    return torch.stack([best, best])
-
-
-@torch.no_grad()
-def best_activation_shares(trainer: Trainer, batches: int = 8) -> list[float]:
-    """The share of each activation's range with the smallest squared error on G's images."""
-    quantizers = activations_of(trainer)
-    errors = torch.zeros(len(quantizers), len(SHARES))
-
-    def measure(place: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            assert isinstance(module, ActivationQuantizer)
-            x, (low, high) = inputs[0], module.range()
-            for number, share in enumerate(SHARES):
-                code = fake_quantize(x, module.bits, low * share, high * share)
-                errors[place, number] += (code - x).square().mean()
-
-        return hook
-
-    hooks = [q.register_forward_pre_hook(measure(i)) for i, q in enumerate(quantizers)]
-    for _ in range(batches):
-        trainer.players.q(step.imagine(trainer.players, *trainer._noise()))
-    for hook in hooks:
-        hook.remove()
-    return [SHARES[number] for number in errors.argmin(1).tolist()]
-
-
-def range_weights(*, search: bool, rate: float) -> Callable[[Trainer], None]:
-    """Give Q's layers ranges of their own."""
-
-    def twist(trainer: Trainer) -> None:
-        for layer in layers_of(trainer):
-            channels = len(output_first(layer.layer, layer.layer.weight))
-            shares = best_weight_shares(layer) if search else torch.ones(2, channels)
-            layer.__class__ = RangedLayer
-            assert isinstance(layer, RangedLayer)
-            layer.take_ranges(shares, rate)
-        begin_anew(trainer)
-
-    return twist
-
-
-def range_activations(*, search: bool, rate: float) -> Callable[[Trainer], None]:
-    """Give Q's activations ranges that are not those of the calibration."""
-
-    def twist(trainer: Trainer) -> None:
-        quantizers = activations_of(trainer)
-        shares = best_activation_shares(trainer) if search else [1.0] * len(quantizers)
-        for quantizer, share in zip(quantizers, shares, strict=True):
-            quantizer.__class__ = RangedActivation
-            assert isinstance(quantizer, RangedActivation)
-            quantizer.take_range(share, rate)
-        begin_anew(trainer)
-
-    return twist
-
-
-def both(*twists: Callable[[Trainer], None]) -> Callable[[Trainer], None]:
-    """One twist after the other."""
-
-    def twist(trainer: Trainer) -> None:
-        for each in twists:
-            each(trainer)
-
-    return twist
+def use_whole_ranges(trainer: Trainer) -> None:
+    """Let what is learned of the ranges begin at minima and maxima."""
+    for module in trainer.players.q.modules():
+        if isinstance(module, RangeShares):
+            module.shares.data.fill_(1)
+    begin_anew(trainer)
 
 
 def mask_activations(trainer: Trainer) -> None:
@@ -353,11 +202,6 @@ def remember(images: int, kept: int = 64) -> Callable[[Trainer], None]:
     return twist
 
 
-_SEARCHED = both(range_weights(search=True, rate=0), range_activations(search=True, rate=0))
-_LEARNED = both(
-    range_weights(search=True, rate=RANGE_RATE), range_activations(search=True, rate=RANGE_RATE)
-)
-
 IDEAS = {
     "plain": Idea("the preset as it is"),
     "bias": Idea("bias correction after the warm-up", {"bias_correction": True}),
@@ -369,23 +213,13 @@ IDEAS = {
     "fast": Idea("three times Q's learning rate", {"lr_q": 1e-3}),
     "no-average": Idea("no EMA of Q's weights", {"q_average": 0.0}),
     "constant": Idea("no cosine schedule", {"schedule": "constant"}),
-    "search-weights": Idea(
-        "weight ranges of least squared error, fixed after the warm-up",
-        after_warmup=range_weights(search=True, rate=0),
+    "searched": Idea("ranges of least squared error", {"ranges": "searched"}),
+    "learned": Idea("ranges learned from there", {"ranges": "learned"}),
+    "learned-from-minmax": Idea(
+        "ranges learned from minima and maxima",
+        {"ranges": "learned"},
+        after_warmup=use_whole_ranges,
     ),
-    "search-activations": Idea(
-        "activation ranges of least squared error on G's images",
-        after_warmup=range_activations(search=True, rate=0),
-    ),
-    "search": Idea("both ranges of least squared error", after_warmup=_SEARCHED),
-    "learn-from-minmax": Idea(
-        "ranges learned, from minimum and maximum",
-        after_warmup=both(
-            range_weights(search=False, rate=RANGE_RATE),
-            range_activations(search=False, rate=RANGE_RATE),
-        ),
-    ),
-    "learn": Idea("ranges learned, from those of least squared error", after_warmup=_LEARNED),
     "mask": Idea("no gradient through clipped activations", after_warmup=mask_activations),
     "features": Idea(
         "all BatchNorm outputs distilled", at_start=distil_features(100, last_alone=False)

@@ -19,6 +19,7 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "bias_correction": st.booleans(),
     "activation_clipping": st.booleans(),
     "adaptive_batchnorm": st.booleans(),
+    "ranges": st.sampled_from(["minmax", "searched", "learned"]),
     "class_shift": st.booleans(),
     "bit_overrides": st.sampled_from(["", "first=8,last=8", "layer?.[!a]*=4, last=2"]),
     "schedule": st.sampled_from(["constant", "steps", "cosine"]),

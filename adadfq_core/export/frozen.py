@@ -180,9 +180,11 @@ def freeze(network: QuantizedNetwork) -> FrozenNetwork:
     return FrozenNetwork(graph, network.coverage).requires_grad_(False)
 
 
-def coded(weight: Tensor, bits: int, factor: Tensor | None = None) -> CodedWeight:
-    """Weights `(out, ...)` as codes with their own min and max, times `factor` `(out,)`."""
-    scale, lowest = scale_and_zero_point(*weight_range(weight), bits)
+def coded(
+    weight: Tensor, bits: int, bounds: tuple[Tensor, Tensor], factor: Tensor | None = None
+) -> CodedWeight:
+    """Weights `(out, ...)` as codes between `bounds` `(out,)`, times `factor` `(out,)`."""
+    scale, lowest = scale_and_zero_point(*bounds, bits)
     shape = (-1, *[1] * (weight.ndim - 1))
     codes = torch.round(weight * scale.view(shape)) - lowest.view(shape)
     codes = codes.clamp(0, levels(bits)).to(torch.uint8)
@@ -207,7 +209,8 @@ def _coded_layer(quantized: QuantizedLayer) -> CodedLayer:
     without_weights = copy.deepcopy(layer)
     without_weights.register_parameter("weight", None)
     without_weights.register_parameter("bias", None)
-    return CodedLayer(without_weights, coded(weight, quantized.bits, factor), bias)
+    codes = coded(weight, quantized.bits, quantized.range(), factor)
+    return CodedLayer(without_weights, codes, bias)
 
 
 def coder(range_min: Tensor, range_max: Tensor, bits: int) -> ActivationCoder:
@@ -229,7 +232,7 @@ def _fold_computed_weights(graph: fx.GraphModule) -> None:
         assert isinstance(quantizer, WeightQuantizer)
         (source,) = node.all_input_nodes
         weight = _value(graph, source)
-        graph.set_submodule(str(node.target), coded(weight, quantizer.bits))
+        graph.set_submodule(str(node.target), coded(weight, quantizer.bits, weight_range(weight)))
         node.args = ()
     before = _stored_names(graph)
     graph.graph.eliminate_dead_code()

@@ -86,25 +86,35 @@ def fake_quantize(
     Raises:
         ValueError: `bits` outside 2..8, or ranges that do not fit `channel_axis`.
     """
-    low = torch.as_tensor(range_min, dtype=x.dtype, device=x.device).detach()
-    high = torch.as_tensor(range_max, dtype=x.dtype, device=x.device).detach()
+    low, high = broadcast_range(x, range_min, range_max, channel_axis)
+    scale, zero_point = scale_and_zero_point(low.detach(), high.detach(), bits)
+    result: Tensor = _FakeQuantize.apply(x, scale, zero_point, levels(bits))
+    return result
+
+
+def broadcast_range(
+    x: Tensor, range_min: Tensor | float, range_max: Tensor | float, channel_axis: int | None
+) -> tuple[Tensor, Tensor]:
+    """The two bounds in the type of `x` and in shapes that broadcast against it.
+
+    Raises:
+        ValueError: they do not fit `channel_axis`.
+    """
+    low = torch.as_tensor(range_min, dtype=x.dtype, device=x.device)
+    high = torch.as_tensor(range_max, dtype=x.dtype, device=x.device)
     if channel_axis is None:
         if low.numel() != 1 or high.numel() != 1:
             raise ValueError(
                 f"range of shape {tuple(low.shape)} needs a channel_axis; "
                 "without one the range must be a single number."
             )
-        low, high = low.reshape(()), high.reshape(())
-    else:
-        channels = x.shape[channel_axis]
-        if low.shape != (channels,) or high.shape != (channels,):
-            raise ValueError(
-                f"range of shape {tuple(low.shape)} does not fit axis {channel_axis} of "
-                f"{tuple(x.shape)}; it must be ({channels},)."
-            )
-        shape = [1] * x.ndim
-        shape[channel_axis] = channels
-        low, high = low.view(shape), high.view(shape)
-    scale, zero_point = scale_and_zero_point(low, high, bits)
-    result: Tensor = _FakeQuantize.apply(x, scale, zero_point, levels(bits))
-    return result
+        return low.reshape(()), high.reshape(())
+    channels = x.shape[channel_axis]
+    if low.shape != (channels,) or high.shape != (channels,):
+        raise ValueError(
+            f"range of shape {tuple(low.shape)} does not fit axis {channel_axis} of "
+            f"{tuple(x.shape)}; it must be ({channels},)."
+        )
+    shape = [1] * x.ndim
+    shape[channel_axis] = channels
+    return low.view(shape), high.view(shape)

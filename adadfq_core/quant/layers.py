@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.norm_statistics import NormStatistics
 from adadfq_core.quant.operations import WeightedLayer
+from adadfq_core.quant.range_shares import RangeShares, fake_quantize_learning, range_errors
 from adadfq_core.quant.ranges import weight_range
 
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
@@ -26,9 +27,10 @@ class QuantizedLayer(nn.Module):
     """A convolution or linear layer with quantized weights, and the BatchNorm behind it.
 
     Weights are quantized per output channel with min/max taken at every step (paper, section
-    4.1); bias and BatchNorm stay in float. BatchNorm in evaluation mode is affine, so its
-    factor goes into the already quantized weights and its offset into the bias: the same
-    function for one pass less over the output. Its weight and bias stay trainable.
+    4.1), or with shares of it (`share_ranges`); bias and BatchNorm stay in float. BatchNorm in
+    evaluation mode is affine, so its factor goes into the already quantized weights and its
+    offset into the bias: the same function for one pass less over the output. Its weight and bias
+    stay trainable.
 
     Args:
         layer: the float layer; its parameters are used, not copied.
@@ -38,7 +40,11 @@ class QuantizedLayer(nn.Module):
     Attributes:
         statistics: measures those of `norm` anew in every forward pass, before they are used;
             `None` leaves them.
+        shares: of the ranges that are used; `None` uses all of them.
     """
+
+    whole_min: Tensor
+    whole_max: Tensor
 
     def __init__(self, layer: WeightedLayer, norm: _BatchNorm | None, bits: int) -> None:
         super().__init__()
@@ -47,6 +53,39 @@ class QuantizedLayer(nn.Module):
         self.bits = bits
         self._shifts: list[Tensor] | None = None
         self.statistics: NormStatistics | None = None
+        self.shares: RangeShares | None = None
+
+    def share_ranges(self, *, learned: bool) -> None:
+        """From now on use shares of the ranges; those that are learned are of the present ones."""
+        weight = output_first(self.layer, self.layer.weight)
+        self.shares = RangeShares((len(weight),), weight.device, learned=learned)
+        if learned:
+            low, high = weight_range(weight)
+            self.register_buffer("whole_min", low)
+            self.register_buffer("whole_max", high)
+
+    def search_range(self) -> None:
+        """Use the shares whose codes are closest to the weights, in the mean of squares."""
+        assert self.shares is not None
+        weight = output_first(self.layer, self.layer.weight)
+        errors = range_errors(weight, self.bits, *self._whole_range(weight), channel_axis=0)
+        self.shares.take_best(errors)
+
+    def range(self) -> tuple[Tensor, Tensor]:
+        """The ranges in force `(out,)`, which hold zero, in units of the weights.
+
+        They have a graph to the shares, where these are learned.
+        """
+        weight = output_first(self.layer, self.layer.weight)
+        low, high = self._whole_range(weight)
+        if self.shares is not None:
+            low, high = self.shares(low, high, weight[0].numel(), self.bits)
+        return low, high
+
+    def _whole_range(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        if self.shares is not None and self.shares.learned:
+            return self.whole_min, self.whole_max
+        return weight_range(weight)
 
     def quantized_weight(self) -> Tensor:
         """The layer's weights as the quantized network uses them, before BatchNorm's factor."""
@@ -54,7 +93,10 @@ class QuantizedLayer(nn.Module):
 
     def quantized_output_first(self) -> Tensor:
         """The same with the output channel on axis 0, as they are quantized."""
-        return quantize_weight(output_first(self.layer, self.layer.weight), self.bits)
+        weight = output_first(self.layer, self.layer.weight)
+        learned = self.shares is not None and self.shares.learned
+        quantizing = fake_quantize_learning if learned else fake_quantize
+        return quantizing(weight, self.bits, *self.range(), channel_axis=0)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.quantized_output_first()

@@ -39,6 +39,41 @@ class QuantizedNetwork(nn.Module):
         quantizers = [m for m in self.modules() if isinstance(m, ActivationQuantizer)]
         return list(zip(self.coverage.activations, quantizers, strict=True))
 
+    def share_ranges(self, *, learned: bool) -> None:
+        """From now on, use shares of the ranges of weights and activations: all of them at first.
+
+        Weights that the forward computes keep their minima and maxima.
+
+        Args:
+            learned: whether the shares are parameters, moved by gradients like the weights.
+        """
+        for module in self._layers():
+            module.share_ranges(learned=learned)
+        for _, quantizer in self.activation_quantizers():
+            quantizer.share_range(learned=learned)
+
+    @contextmanager
+    def searching_ranges(self) -> Iterator[None]:
+        """Within it, forward passes show how well shares of the ranges do; then the best are used.
+
+        Of each weight range and each activation range the share whose codes are closest to the
+        values, in the mean of squares. The weights' are found first, so that the activations are
+        those that the quantized weights cause. `share_ranges` comes before.
+        """
+        for layer in self._layers():
+            layer.search_range()
+        quantizers = [quantizer for _, quantizer in self.activation_quantizers()]
+        for quantizer in quantizers:
+            quantizer.measure_errors()
+        try:
+            yield
+        finally:
+            for quantizer in quantizers:
+                quantizer.take_best()
+
+    def _layers(self) -> list[QuantizedLayer]:
+        return [module for module in self.modules() if isinstance(module, QuantizedLayer)]
+
     @contextmanager
     def observing_ranges(self, active: bool = True) -> Iterator[None]:
         """Within it, forward passes move the activation ranges (where `active`)."""
@@ -65,11 +100,7 @@ class QuantizedNetwork(nn.Module):
             behind_batchnorm: whether layers with a BatchNorm are corrected. Not if its statistics
                 are measured anew (`measuring_batchnorm`): the new mean has the shift in it already.
         """
-        layers = [
-            module
-            for module in self.modules()
-            if isinstance(module, QuantizedLayer) and (behind_batchnorm or module.norm is None)
-        ]
+        layers = [each for each in self._layers() if behind_batchnorm or each.norm is None]
         for layer in layers:
             layer.measure_shift()
         try:
@@ -91,7 +122,7 @@ class QuantizedNetwork(nn.Module):
         2204.04215), of which only the abstract was at hand: when and how they are measured is a
         choice of this project, not taken from the paper's equations. Activation ranges stay.
         """
-        layers = [m for m in self.modules() if isinstance(m, QuantizedLayer) and m.norm is not None]
+        layers = [layer for layer in self._layers() if layer.norm is not None]
         folded = {layer.norm for layer in layers}
         for layer in layers:
             assert layer.norm is not None

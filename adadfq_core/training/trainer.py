@@ -105,6 +105,8 @@ class Trainer:
             settings.activation_bits,
             parse_bit_overrides(settings.bit_overrides),
         )
+        if settings.ranges != "minmax":
+            q.share_ranges(learned=settings.ranges == "learned")
         q.requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -270,6 +272,9 @@ class Trainer:
     def _recalibrate(self) -> None:
         """Let Q make up for what quantization changed of its means, as the settings ask for it."""
         settings, q = self.settings, self.players.q
+        if settings.ranges != "minmax":
+            with q.searching_ranges():
+                self._pass_images()
         # BatchNorm last: what a bias loses in front of it then leaves its mean as well.
         if settings.bias_correction:
             with q.correcting_biases(behind_batchnorm=not settings.adaptive_batchnorm):
@@ -277,8 +282,7 @@ class Trainer:
         if settings.adaptive_batchnorm:
             with q.measuring_batchnorm():
                 self._pass_images()
-        if settings.bias_correction:
-            self._follow(train_q=False)
+        self._follow(train_q=False)
 
     @torch.no_grad()
     def _pass_images(self) -> None:

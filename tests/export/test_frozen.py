@@ -11,12 +11,13 @@ from adadfq_core.errors import InputError
 from adadfq_core.export.frozen import coded, freeze
 from adadfq_core.quant import quantize
 from adadfq_core.quant.layers import quantize_weight
+from adadfq_core.quant.ranges import weight_range
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_codes_stand_for_the_fake_quantized_weights(bits):
     weight = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0))
-    frozen = coded(weight, bits)
+    frozen = coded(weight, bits, weight_range(weight))
     torch.testing.assert_close(frozen(), quantize_weight(weight, bits))
     assert frozen.codes.dtype == torch.uint8
     assert int(frozen.codes.max()) == 2**bits - 1 and int(frozen.codes.min()) == 0
@@ -27,7 +28,7 @@ def test_codes_stand_for_the_fake_quantized_weights(bits):
 def test_a_factor_of_either_sign_or_zero_goes_into_the_step(bits):
     weight = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
     factor = torch.tensor([2.0, -0.5, 0.0])
-    frozen = coded(weight, bits, factor)
+    frozen = coded(weight, bits, weight_range(weight), factor)
     expected = quantize_weight(weight, bits) * factor[:, None]
     torch.testing.assert_close(frozen(), expected)
     assert bool((frozen.step >= 0).all())
@@ -36,7 +37,8 @@ def test_a_factor_of_either_sign_or_zero_goes_into_the_step(bits):
 
 def test_by_hand():
     # Range -1 to 2 at 2 bits: step 1, zero point 1.
-    frozen = coded(torch.tensor([[-1.0, 0.4, 0.6, 2.0]]), 2)
+    weight = torch.tensor([[-1.0, 0.4, 0.6, 2.0]])
+    frozen = coded(weight, 2, weight_range(weight))
     assert frozen.codes.tolist() == [[0, 1, 2, 3]]
     assert frozen.zero_point.tolist() == [1] and frozen.step.tolist() == [1.0]
     assert frozen().tolist() == [[-1.0, 0.0, 1.0, 2.0]]
