@@ -211,7 +211,8 @@ class _Making:
         name = self._table.name
         found = self.found()
         made = make_rows(self._root, name, self._preset, found)
-        rows = joined(self._kept, made, list(self._table.methods))
+        # Read anew: another process may make other rows of the same table.
+        rows = joined(self._read(), made, list(self._table.methods))
         notes = [sentence for sentence in self._left_out.values() if sentence]
         text = files.to_markdown(self._table, rows, self._command, notes)
         files.write_text(self._folder / f"{name}.md", text)

@@ -325,6 +325,25 @@ def test_numbers_of_the_table_count_without_their_runs(
     assert capsys.readouterr().out.count("\tmeasured\t") == 4
 
 
+def test_two_commands_at_once_keep_each_other_s_rows(
+    quick: QuickRuns, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one_at_a_time, meanwhile = quick.start, []
+
+    def start(*args: Any, **options: Any) -> str:
+        if not meanwhile:  # the first command has begun, and a second one comes and goes
+            meanwhile.append(True)
+            make(methods="GDFQ", bits="4", run_dir=tmp_path / "other runs")
+        return one_at_a_time(*args, **options)
+
+    monkeypatch.setattr(runs, "start", start)
+    rows = make(methods="AdaDFQ")
+    assert [(row["bits"], row["method"], row["seeds_measured"]) for row in rows] == [
+        ("3", "AdaDFQ", "2"),
+        ("4", "GDFQ", "2"),
+    ]
+
+
 def test_numbers_of_other_settings_are_not_mixed_in(
     quick: QuickRuns, make: Make, tmp_path: Path
 ) -> None:
