@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,7 @@ from adadfq_core.results.cells import plan
 from adadfq_core.results.claims import BASELINE, OURS
 from adadfq_core.results.found import find
 from adadfq_core.runs.records import RecordKind
+from adadfq_core.shell.network_options import Assignments, assigned
 
 FIGURES = ROOT / "benchmarks" / "results" / "figures"
 LOW, HIGH = 3, 5
@@ -39,10 +40,15 @@ SHEETS = (3, 4, 5)
 
 
 def runs_of(
-    root: Path, table: str, preset: str, network: str, bits: int, method: str
+    root: Path,
+    made: tuple[str, Mapping[str, Any]],
+    table: str,
+    network: str,
+    bits: int,
+    method: str,
 ) -> Sequence[str]:
-    """The runs of one row of a table; ends the script where none is in the store."""
-    cells = plan(table, preset, {}, networks=[network], bits=[bits], methods=[method])
+    """The runs of one row of a table, `made` of a preset and changes; ends where there are none."""
+    cells = plan(table, *made, networks=[network], bits=[bits], methods=[method])
     found = [each.run.run_id for each in find(root, cells) if each.run is not None]
     if not found:
         raise SystemExit(f"No run of {method} at {bits} bits: make the table {table} first.")
@@ -52,12 +58,14 @@ def runs_of(
 def main(
     network: Annotated[str, typer.Option()] = "fashion-resnet20",
     preset: Annotated[str, typer.Option(help="As the tables were made.")] = "quick",
+    changes: Assignments = None,
     surface: Annotated[Path | None, typer.Option(help="A sweep's table.")] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the runs are.")] = None,
     out: Annotated[Path, typer.Option()] = FIGURES,
 ) -> None:
     """Write all of it."""
     root = (run_dir or runs_folder()).absolute()
+    made = (preset, assigned(changes))
     out.mkdir(parents=True, exist_ok=True)
 
     def write(name: str, parts: Sequence[pd.DataFrame]) -> None:
@@ -67,7 +75,7 @@ def main(
     losses, histograms = [], []
     for method in (OURS, BASELINE):
         for bits in (LOW, HIGH):
-            ids = runs_of(root, "main", preset, network, bits, method)
+            ids = runs_of(root, made, "main", network, bits, method)
             losses.append(q_loss_by_epoch(root, *ids).assign(method=method, bits=bits))
             if bits == LOW:
                 h_prime = last_h_prime(root, *ids)
@@ -77,13 +85,13 @@ def main(
 
     bands = []
     for name, method in MARGINS.items():
-        table = h_prime_by_epoch(root, *runs_of(root, "margins", preset, network, LOW, name))
+        table = h_prime_by_epoch(root, *runs_of(root, made, "margins", network, LOW, name))
         bands.append(table.assign(group=name, **method.values))
     write("h-prime", bands)
 
     shares = []
     for bits in SHEETS:
-        run_id = runs_of(root, "main", preset, network, bits, OURS)[0]
+        run_id = runs_of(root, made, "main", network, bits, OURS)[0]
         record = runs.latest(root, run_id, RecordKind.IMAGES)
         assert record is not None
         arrays = runs.arrays(root, record)

@@ -97,7 +97,7 @@ def store_figures(folder: Path) -> None:
         (method, bits, epoch, 1.0, 5.0 - epoch)
         for method in ("AdaDFQ", "GDFQ")
         for bits in (3, 5)
-        for epoch in (2, 3)
+        for epoch in (2, 3, 4)
     ]
     columns = ["method", "bits", "epoch", "training", "test"]
     pd.DataFrame(losses, columns=columns).to_csv(folder / "losses.csv", index=False)

@@ -37,7 +37,13 @@ def test_over_fitting_is_what_of_the_fall_is_lost_again() -> None:
     assert "at 3 bits 10% with AdaDFQ and 50% with GDFQ" in claim.sentence
     assert claim.sentence.endswith("agrees.")
     assert about_losses(losses([20, 10, 15], [20, 10, 11])).verdict is Verdict.DISAGREES
-    assert "100% with AdaDFQ" in about_losses(losses([20, 21], [20, 10])).sentence
+    assert "100% with AdaDFQ" in about_losses(losses([20, 21, 22], [20, 10, 9])).sentence
+
+
+def test_two_moments_show_no_course() -> None:
+    claim = about_losses(losses([20, math.nan, 10], [20, 5, 10]))
+    assert claim.verdict is Verdict.OPEN
+    assert claim.sentence.endswith("measured 2 times a run: cannot be told.")
 
 
 @pytest.mark.parametrize(("median", "verdict"), [(0.5, Verdict.AGREES), (0.2, Verdict.DISAGREES)])
