@@ -18,8 +18,8 @@ from adadfq_core.quant.fake_quant import (
 SEARCHED = tuple(0.3 + 0.02 * step for step in range(36))
 """Shares of a range that are tried, the whole one last."""
 
-# With a gradient of one and a step of one a share changes by this, divided as `RangeShares` says:
-# three a share of three, as both the share and its gradient were scaled when it was first tried.
+# By so much a share moves for a gradient and a learning rate of one, before the division that
+# `RangeShares.forward` tells of. Chosen, not tuned.
 RATE = 9.0
 
 
@@ -79,8 +79,8 @@ def range_errors(
 ) -> Tensor:
     """Mean squared error of fake quantization with each of the shares `SEARCHED` of a range.
 
-    Choosing a range by it is common, e.g. Banner et al., Post training 4-bit quantization of
-    convolutional networks (arXiv 1810.05723), who derive it for distributions; here it is measured.
+    To choose a range by it is common: Banner et al. (arXiv 1810.05723) derive the best one for
+    known distributions, here the values themselves are tried.
 
     Args:
         x: any shape.
