@@ -76,7 +76,9 @@ class QuantizedLayer(nn.Module):
 
         They have a graph to the shares, where these are learned.
         """
-        weight = output_first(self.layer, self.layer.weight)
+        return self._range_of(output_first(self.layer, self.layer.weight))
+
+    def _range_of(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         low, high = self._whole_range(weight)
         if self.shares is not None:
             low, high = self.shares(low, high, weight[0].numel(), self.bits)
@@ -96,7 +98,7 @@ class QuantizedLayer(nn.Module):
         weight = output_first(self.layer, self.layer.weight)
         learned = self.shares is not None and self.shares.learned
         quantizing = fake_quantize_learning if learned else fake_quantize
-        return quantizing(weight, self.bits, *self.range(), channel_axis=0)
+        return quantizing(weight, self.bits, *self._range_of(weight), channel_axis=0)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.quantized_output_first()
