@@ -134,6 +134,13 @@ class RunSettings(BaseModel):
         "the least squared error on weights and G's images) or learned (from there on with Q's "
         "weights).",
     )
+    replay: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Images of earlier iterations that Q learns from besides in each of its moves, "
+        "at the cost of a pass of Q over them; the paper has none.",
+    )
     batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 
     latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")

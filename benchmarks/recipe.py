@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -32,7 +31,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from adadfq_core.game import step
 from adadfq_core.game.methods import Losses
-from adadfq_core.game.objectives import quantized_network_loss
 from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
@@ -173,35 +171,6 @@ def mix_classes(share: float) -> Callable[[Trainer], None]:
     return twist
 
 
-def remember(images: int, kept: int = 64) -> Callable[[Trainer], None]:
-    """Q also learns from so many earlier images in each iteration."""
-
-    def twist(trainer: Trainer) -> None:
-        held: list[Tensor] = []
-        plain = trainer.play
-        chance = random.Random(trainer.settings.seed)
-
-        def play() -> step.Outcome:
-            outcome = plain()
-            players, settings = trainer.players, trainer.settings
-            held.append(outcome.images)
-            del held[:-kept]
-            if trainer.iteration > settings.warmup_iterations:
-                count = images // settings.batch
-                batch = torch.cat([chance.choice(held) for _ in range(count)])
-                with torch.no_grad():
-                    target = players.p(batch)
-                loss = quantized_network_loss(target, players.q(batch), settings.temperature)
-                gradients = step._gradients(players.optimizer_q, loss, keep_graph=False)
-                step._apply(players.optimizer_q, gradients)
-                trainer._follow(train_q=True)
-            return outcome
-
-        trainer.play = play  # type: ignore[method-assign]
-
-    return twist
-
-
 IDEAS = {
     "plain": Idea("the preset as it is"),
     "bias": Idea("bias correction after the warm-up", {"bias_correction": True}),
@@ -228,7 +197,7 @@ IDEAS = {
         "the last BatchNorm's distilled", at_start=distil_features(100, last_alone=True)
     ),
     "mix": Idea("half of the images between two classes", at_start=mix_classes(0.5)),
-    "remember": Idea("32 earlier images in each of Q's moves", at_start=remember(32)),
+    "replay": Idea("32 earlier images in each of Q's moves", {"replay": 32}),
 }
 
 

@@ -66,6 +66,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("q_momentum", 1, "a number from 0 to below 1"),
     ("q_average", 1, "a number from 0 to below 1"),
     ("q_weight_decay", -1, "a number from 0 to 1"),
+    ("replay", 1025, "a whole number from 0 to 1024"),
     ("ranges", "widest", "'minmax', 'searched' or 'learned'"),
     ("schedule", "linear", "'constant', 'steps' or 'cosine'"),
     ("evaluate_every", 0, "a whole number from 1 to 1000000"),

@@ -16,7 +16,7 @@ from adadfq_core.ablation.plan import Cell, Plan
 from adadfq_core.runs.database import session
 from adadfq_core.runs.records import RecordKind, RunStatus
 from adadfq_core.runs.store import RunStore, fetch_info
-from adadfq_core.settings import NO_DATA, RunSettings
+from adadfq_core.settings import NO_DATA, RunSettings, field
 
 MOST_RUNS = 5
 """Earlier runs that a pace is measured from: the newest ones, of which the median is taken."""
@@ -75,6 +75,8 @@ class Cost(NamedTuple):
     data: str
     evaluation_images: int
     method: str
+    ranges: str
+    replay: int
     batch: int
     latent_dim: int
     generator_width: int
@@ -230,8 +232,16 @@ def known_pace(root: Path, settings: RunSettings, workers: int) -> Pace | None:
         InputError: the store is damaged or not writable.
         RunFailed: its disk is full, or it stays locked.
     """
-    same_cost = " AND ".join(f"json_extract(settings, '$.{name}') IS ?" for name in Cost._fields)
-    wanted = [*map(_as_extracted, cost(settings)), workers]
+    # What runs of before a setting lack, they were played with as its default says.
+    same_cost = " AND ".join(
+        f"ifnull(json_extract(settings, '$.{name}'), ?) IS ?" for name in Cost._fields
+    )
+    wanted = [
+        _as_extracted(value)
+        for name, value in zip(Cost._fields, cost(settings), strict=True)
+        for value in (field(name).default, value)
+    ]
+    wanted.append(workers)
     with session(RunStore(root).database) as connection:
         rows = connection.execute(_ALIKE.format(same_cost=same_cost), wanted).fetchall()
         together = rows[0][-1] if rows else workers

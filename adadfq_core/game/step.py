@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.methods import losses
-from adadfq_core.game.objectives import normalised_entropy
+from adadfq_core.game.objectives import normalised_entropy, quantized_network_loss
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import RunSettings
 
@@ -124,8 +124,22 @@ class Turn:
         return self.outcome
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """Images of earlier iterations `(N, channels, H, W)` and P's logits for them `(N, C)`."""
+
+    images: Tensor
+    p_logits: Tensor
+
+
 def prepare_turn(
-    players: Players, images: Tensor, labels: Tensor, settings: RunSettings, *, train_q: bool
+    players: Players,
+    images: Tensor,
+    labels: Tensor,
+    settings: RunSettings,
+    *,
+    train_q: bool,
+    replayed: Replayed | None = None,
 ) -> Turn:
     """Both players' gradients for one batch; without `train_q` Q's ranges are observed instead.
 
@@ -139,6 +153,8 @@ def prepare_turn(
         labels: `(B,)`, their classes.
         settings: method, weights of the losses, margin and temperature.
         train_q: false during the warm-up.
+        replayed: where given, Q minimises the sum of L_Q on `images`, which alone is told, and
+            L_Q on these.
     """
     players.batchnorm_loss.enabled = settings.has_generator
     p_logits = players.p(images)
@@ -155,6 +171,13 @@ def prepare_turn(
         norm_g = _norm(gradients_g)
     if train_q:
         gradients_q = _gradients(players.optimizer_q, loss.q, keep_graph=False)
+        if replayed is not None:
+            again = quantized_network_loss(
+                replayed.p_logits, players.q(replayed.images), settings.temperature
+            )
+            torch._foreach_add_(
+                gradients_q, _gradients(players.optimizer_q, again, keep_graph=False)
+            )
         norm_q = _norm(gradients_q)
 
     terms = (loss.g, loss.margin, loss.ds, loss.agreement, loss.bns, loss.q)

@@ -28,6 +28,7 @@ from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.settings import REAL_IMAGES_MISSING, RunSettings
+from adadfq_core.training.replay import ReplayMemory
 from adadfq_core.training.schedules import learning_rate_factor
 from adadfq_core.zoo.evaluation_data import EvaluationData
 
@@ -140,6 +141,7 @@ class Trainer:
         )
         self.settings = self._possible(settings)
         self._average = copy.deepcopy(q).requires_grad_(False)
+        self._memory = ReplayMemory(settings.replay, device) if settings.replay else None
         # On the CPU whatever the device: one stream of numbers for every machine.
         self._random = torch.Generator().manual_seed(settings.seed)
 
@@ -199,7 +201,7 @@ class Trainer:
         """Play the next iteration and count it."""
         turn, _, _ = self._begin()
         outcome = turn.play()
-        self._end()
+        self._end(outcome)
         return outcome
 
     def play_halves(self) -> Iterator[HalfMove]:
@@ -223,7 +225,7 @@ class Trainer:
             value, images = changed, made.images
             began = time.perf_counter()
         turn.move_q()
-        self._end()
+        self._end(seen)
         took = time.perf_counter() - began
         changed = look_at(players, images).h_prime.mean()
         # Last, so that whoever taps P's features finds those of this iteration's images.
@@ -245,7 +247,11 @@ class Trainer:
             images = self.players.generator(noise, labels)
         else:
             images, labels = self._real_batch()
-        turn = prepare_turn(self.players, images, labels, settings, train_q=not self.warming_up)
+        train_q = not self.warming_up
+        replayed = self._memory.draw(self._random) if self._memory and train_q else None
+        turn = prepare_turn(
+            self.players, images, labels, settings, train_q=train_q, replayed=replayed
+        )
         return turn, noise, labels
 
     def _noise(self) -> tuple[Tensor, Tensor]:
@@ -263,7 +269,9 @@ class Trainer:
         chosen = chosen.to(self.device)
         return self._real.images[chosen], self._real.labels[chosen]
 
-    def _end(self) -> None:
+    def _end(self, outcome: Outcome) -> None:
+        if self._memory:
+            self._memory.add(outcome)
         self._follow(not self.warming_up)
         self.iteration += 1
         if self.iteration == self.settings.warmup_iterations:
@@ -323,6 +331,7 @@ class Trainer:
             "generator": players.generator.state_dict(),
             "optimizer_g": players.optimizer_g.state_dict(),
             "optimizer_q": players.optimizer_q.state_dict(),
+            "replay": self._memory.state_dict() if self._memory else {},
             "random": self._random.get_state(),
         }
 
@@ -335,6 +344,8 @@ class Trainer:
         players.generator.load_state_dict(state["generator"])
         players.optimizer_g.load_state_dict(state["optimizer_g"])
         players.optimizer_q.load_state_dict(state["optimizer_q"])
+        if self._memory:
+            self._memory.load_state_dict(state["replay"])
         random: Tensor = state["random"]
         self._random.set_state(random.cpu())
         self.iteration = state["iteration"]

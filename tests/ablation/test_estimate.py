@@ -274,6 +274,8 @@ def test_a_run_without_data_was_not_evaluated(store: RunStore, log_run: LogRun) 
         {"image_shape": (1, 32, 32)},
         {"evaluation_images": 500},
         {"method": "gdfq"},
+        {"ranges": "learned"},
+        {"replay": 32},
         {"batch": 32},
         {"latent_dim": 10},
         {"generator_width": 128},
@@ -290,6 +292,20 @@ def test_only_runs_that_cost_the_same_count(
     log_run(ms=200.0, **changes)
     pace = known_pace(store.root, settings_like(**changes), 1)
     assert numbers_of(pace)[0] == pytest.approx(200)
+
+
+def test_a_run_of_before_a_setting_counts_with_its_default(
+    store: RunStore, log_run: LogRun
+) -> None:
+    run_id = log_run(ms=100.0)
+    with closing(connect(store.database)) as connection:
+        connection.execute(
+            "UPDATE runs SET settings = json_remove(settings, '$.replay', '$.ranges') "
+            "WHERE run_id = ?",
+            (run_id,),
+        )
+    assert numbers_of(known_pace(store.root, settings_like(), 1))[0] == pytest.approx(100)
+    assert known_pace(store.root, settings_like(replay=32), 1) is None
 
 
 def test_runs_with_as_many_neighbours_are_preferred(store: RunStore, log_run: LogRun) -> None:

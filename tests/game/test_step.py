@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
 from adadfq_core.game.generator import Generator
-from adadfq_core.game.step import SCALARS, Players, Turn, prepare_turn
+from adadfq_core.game.objectives import quantized_network_loss
+from adadfq_core.game.step import SCALARS, Players, Replayed, Turn, prepare_turn
 from adadfq_core.quant.capture import capture
 from adadfq_core.quant.convert import quantize_graph
 from adadfq_core.settings import RunSettings
@@ -71,6 +72,33 @@ def test_every_batch_size_plays(
         assert outcome.scalars.shape == (len(SCALARS),)
         assert torch.isfinite(outcome.scalars).all()
         assert not any(t.requires_grad for t in (outcome.images, outcome.scalars, outcome.h_prime))
+
+
+def test_replayed_images_are_learned_from_besides(
+    make_players: Callable[..., Players], tiny_settings: Callable[..., RunSettings]
+) -> None:
+    settings = tiny_settings(temperature=3.0)
+    players, plain = make_players(), make_players()
+    turn(players, *draw(8), settings, train_q=False)  # observes the ranges
+    turn(plain, *draw(8), settings, train_q=False)
+    earlier = players.generator(*draw(5, seed=1)).detach()
+    p_logits = players.p(earlier).detach()
+    z, labels = draw(8)
+    images = copy.deepcopy(players.generator)(z, labels).detach()
+    loss = quantized_network_loss(players.p(images), players.q(images), 3.0)
+    loss = loss + quantized_network_loss(p_logits, players.q(earlier), 3.0)
+    expected = torch.autograd.grad(loss, list(players.q.parameters()))
+
+    replayed = Replayed(earlier, p_logits)
+    outcome = prepare_turn(
+        players, players.generator(z, labels), labels, settings, train_q=True, replayed=replayed
+    ).play()
+    own = turn(plain, z, labels, settings, train_q=True).play()
+    told = dict(zip(SCALARS, outcome.scalars.tolist(), strict=True))
+    without = dict(zip(SCALARS, own.scalars.tolist(), strict=True))
+    norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
+    assert told["grad_norm_q"] == pytest.approx(norm, rel=1e-9)
+    assert {name for name in SCALARS if told[name] != without[name]} == {"grad_norm_q"}
 
 
 class Naive:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,17 +50,21 @@ def test_a_trainer_leaves_the_global_random_numbers_alone(tiny_trainer: Build) -
 
 
 @pytest.mark.parametrize("stop", [0, 2, 3, 4, 5, 9, 12])
-@pytest.mark.parametrize("q_average", [0.0, 0.9])
+@pytest.mark.parametrize("changes", [{}, {"q_average": 0.9}, {"replay": 3}])
 def test_continuing_equals_never_stopping(
-    stop: int, q_average: float, tiny_trainer: Build, weights_of: WeightsOf, tmp_path: Path
+    stop: int,
+    changes: dict[str, Any],
+    tiny_trainer: Build,
+    weights_of: WeightsOf,
+    tmp_path: Path,
 ) -> None:
-    whole = tiny_trainer(q_average=q_average, schedule="cosine")
+    whole = tiny_trainer(**changes, schedule="cosine")
     numbers = scalars(whole, 12)
 
-    broken = tiny_trainer(q_average=q_average, schedule="cosine")
+    broken = tiny_trainer(**changes, schedule="cosine")
     assert scalars(broken, stop) == numbers[:stop]
     digest = checkpoints.save(broken.state_dict(), tmp_path / "state.pt")
-    later = tiny_trainer(q_average=q_average, schedule="cosine")
+    later = tiny_trainer(**changes, schedule="cosine")
     later.play()  # whatever it did before does not matter
     later.load_state_dict(checkpoints.load(tmp_path / "state.pt", digest))
     assert later.iteration == stop
