@@ -35,7 +35,7 @@ from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.range_shares import RangeShares
-from adadfq_core.quant.ranges import ActivationQuantizer
+from adadfq_core.quant.ranges import MOVING_AVERAGE, ActivationQuantizer
 from adadfq_core.runs.loading import load_real_images, make_trainer
 from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.training.evaluation import top1
@@ -80,6 +80,23 @@ class MaskedActivation(ActivationQuantizer):
         return fake_quantize(torch.clamp(x, low, high), self.bits, low, high)
 
 
+class ChannelActivation(ActivationQuantizer):
+    """An activation's quantizer with a range for each channel."""
+
+    def _observe(self, x: Tensor) -> None:
+        low, high = x.detach().transpose(0, 1).flatten(1).aminmax(dim=1)
+        if not self.batches:
+            self.average_min, self.average_max = torch.zeros_like(low), torch.zeros_like(high)
+        self.average_min.lerp_(low, 1 - MOVING_AVERAGE)
+        self.average_max.lerp_(high, 1 - MOVING_AVERAGE)
+        self.batches += 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.observing:
+            self._observe(x)
+        return fake_quantize(x, self.bits, *self.range(), channel_axis=1)
+
+
 def layers_of(trainer: Trainer) -> list[QuantizedLayer]:
     """Q's layers in the order of its graph."""
     return [m for m in trainer.players.q.modules() if isinstance(m, QuantizedLayer)]
@@ -108,6 +125,12 @@ def mask_activations(trainer: Trainer) -> None:
     for quantizer in activations_of(trainer):
         quantizer.__class__ = MaskedActivation
     begin_anew(trainer)
+
+
+def range_each_channel(trainer: Trainer) -> None:
+    """Give each channel of an activation a range of its own."""
+    for quantizer in activations_of(trainer):
+        quantizer.__class__ = ChannelActivation
 
 
 def distil_features(weight: float, *, last_alone: bool) -> Callable[[Trainer], None]:
@@ -189,6 +212,7 @@ IDEAS = {
         {"ranges": "learned"},
         after_warmup=use_whole_ranges,
     ),
+    "channels": Idea("a range for each channel of activations", {}, range_each_channel, begin_anew),
     "mask": Idea("no gradient through clipped activations", after_warmup=mask_activations),
     "features": Idea(
         "all BatchNorm outputs distilled", at_start=distil_features(100, last_alone=False)

@@ -50,7 +50,7 @@ class QuantizedNetwork(nn.Module):
         for module in self._layers():
             module.share_ranges(learned=learned)
         for _, quantizer in self.activation_quantizers():
-            quantizer.share_range(learned=learned)
+            quantizer.share_ranges(learned=learned)
 
     @contextmanager
     def searching_ranges(self) -> Iterator[None]:

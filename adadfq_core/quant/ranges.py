@@ -23,7 +23,7 @@ class ActivationQuantizer(nn.Module):
     While `observing`, the range follows the batches' minima and maxima by an exponential moving
     average with bias correction: both sums start at 0 and are divided by `1 - 0.9^n` when read,
     never in place, so that a constant input's range is that constant from the first batch on.
-    Afterwards the range is frozen, or shares of it are used (`share_range`). Before the first
+    Afterwards the range is frozen, or shares of it are used (`share_ranges`). Before the first
     observed batch each batch is quantized with its own minimum and maximum. Any shape in, the same
     shape out.
     """
@@ -43,7 +43,7 @@ class ActivationQuantizer(nn.Module):
         self.register_buffer("average_max", torch.zeros(()))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
-    def share_range(self, *, learned: bool) -> None:
+    def share_ranges(self, *, learned: bool) -> None:
         """From now on use shares of the observed range."""
         self.shares = RangeShares((), self.average_min.device, learned=learned)
 
