@@ -141,6 +141,13 @@ class RunSettings(BaseModel):
         description="Images of earlier iterations that Q learns from besides in each of its moves, "
         "at the cost of a pass of Q over them; the paper has none.",
     )
+    feature_weight: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="Weight, in what Q minimises, of the squared distance between what its and P's "
+        "BatchNorm layers put out, in units of the variance; the paper has none.",
+    )
     batch: int = Field(16, ge=2, le=1024, description="Images per iteration.")
 
     latent_dim: int = Field(100, ge=1, le=4096, description="Length of the generator's noise z.")

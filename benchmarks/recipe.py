@@ -15,7 +15,7 @@ import csv
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from adadfq_core.game import step
 from adadfq_core.game.methods import Losses
@@ -133,43 +132,6 @@ def range_each_channel(trainer: Trainer) -> None:
         quantizer.__class__ = ChannelActivation
 
 
-def distil_features(weight: float, *, last_alone: bool) -> Callable[[Trainer], None]:
-    """Q also learns what P's BatchNorm layers put out, in units of each one's spread."""
-
-    def twist(trainer: Trainer) -> None:
-        players = trainer.players
-        seen: dict[str, list[Tensor]] = {"p": [], "q": []}
-
-        def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-            def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-                if torch.is_grad_enabled():  # not in evaluations
-                    seen[name].append(output)
-
-            return hook
-
-        norms = [m for m in players.p.modules() if isinstance(m, _BatchNorm)]
-        layers = [layer for layer in layers_of(trainer) if layer.norm is not None]
-        assert len(norms) == len(layers)
-        for norm in norms:
-            norm.register_forward_hook(keep("p"))
-        for layer in layers:
-            layer.register_forward_hook(keep("q"))
-        plain = step.losses
-
-        def with_features(*args: Any, **kwargs: Any) -> Losses:
-            found = plain(*args, **kwargs)
-            pairs = list(zip(seen["p"][-len(norms) :], seen["q"][-len(norms) :], strict=True))
-            pairs = pairs[-1:] if last_alone else pairs
-            distances = [F.mse_loss(q, p.detach()) / p.detach().var() for p, q in pairs]
-            for kept in seen.values():
-                kept.clear()
-            return replace(found, q=found.q + weight * torch.stack(distances).mean())
-
-        step.losses = with_features
-
-    return twist
-
-
 def mix_classes(share: float) -> Callable[[Trainer], None]:
     """A share of G's images lies between two classes (Choi et al., Qimera, arXiv 2111.02625)."""
 
@@ -214,12 +176,7 @@ IDEAS = {
     ),
     "channels": Idea("a range for each channel of activations", {}, range_each_channel, begin_anew),
     "mask": Idea("no gradient through clipped activations", after_warmup=mask_activations),
-    "features": Idea(
-        "all BatchNorm outputs distilled", at_start=distil_features(100, last_alone=False)
-    ),
-    "last-features": Idea(
-        "the last BatchNorm's distilled", at_start=distil_features(100, last_alone=True)
-    ),
+    "features": Idea("all BatchNorm outputs distilled", {"feature_weight": 100}),
     "mix": Idea("half of the images between two classes", at_start=mix_classes(0.5)),
     "replay": Idea("32 earlier images in each of Q's moves", {"replay": 32}),
 }

@@ -66,6 +66,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("q_momentum", 1, "a number from 0 to below 1"),
     ("q_average", 1, "a number from 0 to below 1"),
     ("q_weight_decay", -1, "a number from 0 to 1"),
+    ("feature_weight", -1, "a number from 0 to 10000"),
     ("replay", 1025, "a whole number from 0 to 1024"),
     ("ranges", "widest", "'minmax', 'searched' or 'learned'"),
     ("schedule", "linear", "'constant', 'steps' or 'cosine'"),

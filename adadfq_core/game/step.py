@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.feature_distance import FeatureDistance
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.methods import losses
 from adadfq_core.game.objectives import normalised_entropy, quantized_network_loss
@@ -30,7 +32,11 @@ SCALARS = (
 
 @dataclass(frozen=True)
 class Players:
-    """The three networks of the game with G's and Q's optimizers. P is frozen."""
+    """The three networks of the game with G's and Q's optimizers. P is frozen.
+
+    Attributes:
+        features: how far Q's are from P's; `None` where Q does not minimise it.
+    """
 
     p: fx.GraphModule
     q: QuantizedNetwork
@@ -38,6 +44,7 @@ class Players:
     batchnorm_loss: BatchNormStatisticsLoss
     optimizer_g: torch.optim.Optimizer
     optimizer_q: torch.optim.Optimizer
+    features: FeatureDistance | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ def prepare_turn(
     """Both players' gradients for one batch; without `train_q` Q's ranges are observed instead.
 
     Both players answer the same images: one forward pass of Q serves both losses, and each
-    backward pass computes only the gradients that its player needs.
+    backward pass computes only the gradients that its player needs. What Q minimises besides L_Q
+    is not told as its loss.
 
     Args:
         players: unchanged but for Q's activation ranges.
@@ -153,14 +161,15 @@ def prepare_turn(
         labels: `(B,)`, their classes.
         settings: method, weights of the losses, margin and temperature.
         train_q: false during the warm-up.
-        replayed: where given, Q minimises the sum of L_Q on `images`, which alone is told, and
-            L_Q on these.
+        replayed: where given, Q also minimises L_Q on these.
     """
+    features = players.features if train_q else None
     players.batchnorm_loss.enabled = settings.has_generator
-    p_logits = players.p(images)
-    players.batchnorm_loss.enabled = False
-    with players.q.observing_ranges(not train_q):
-        q_logits = players.q(images)
+    with features.compared() if features else nullcontext():
+        p_logits = players.p(images)
+        players.batchnorm_loss.enabled = False
+        with players.q.observing_ranges(not train_q):
+            q_logits = players.q(images)
 
     bns = players.batchnorm_loss.collect()
     loss = losses(p_logits, q_logits, labels, bns, settings, calibrating=not train_q)
@@ -170,7 +179,10 @@ def prepare_turn(
         gradients_g = _gradients(players.optimizer_g, loss.g, keep_graph=train_q)
         norm_g = _norm(gradients_g)
     if train_q:
-        gradients_q = _gradients(players.optimizer_q, loss.q, keep_graph=False)
+        loss_q = loss.q
+        if features:
+            loss_q = loss_q + settings.feature_weight * features.collect()
+        gradients_q = _gradients(players.optimizer_q, loss_q, keep_graph=False)
         if replayed is not None:
             again = quantized_network_loss(
                 replayed.p_logits, players.q(replayed.images), settings.temperature

@@ -131,15 +131,16 @@ def _quantize_weights(
         # BatchNorm1d normalises the second.
         foldable = calls[name] == 1 and not isinstance(layer, nn.Linear)
         norm_node = _norm_behind(node, modules) if foldable else None
-        if norm_node is not None and calls[str(norm_node.target)] == 1:
-            norm = modules[str(norm_node.target)]
+        norm_name = str(norm_node.target) if norm_node is not None else ""
+        if norm_node is not None and calls[norm_name] == 1:
+            norm = modules[norm_name]
             assert isinstance(norm, _BatchNorm)
             norm_node.replace_all_uses_with(node)
             graph.graph.erase_node(norm_node)
         else:
-            norm = None
+            norm, norm_name = None, ""
         if name not in quantized:
-            quantized[name] = QuantizedLayer(layer, norm, bits)
+            quantized[name] = QuantizedLayer(layer, norm, bits, norm_name)
             shown = CoverageRow(layer_name(node), type(layer).__name__, "weights", bits)
             rows.append((shown, quantized[name]))
     for name, module in quantized.items():

@@ -36,6 +36,7 @@ class QuantizedLayer(nn.Module):
         layer: the float layer; its parameters are used, not copied.
         norm: the BatchNorm that alone reads the layer's output, or `None`.
         bits: bits of each weight code, 2..8.
+        norm_name: of `norm` in the float network, "" without one.
 
     Attributes:
         statistics: measures those of `norm` anew in every forward pass, before they are used;
@@ -46,10 +47,13 @@ class QuantizedLayer(nn.Module):
     whole_min: Tensor
     whole_max: Tensor
 
-    def __init__(self, layer: WeightedLayer, norm: _BatchNorm | None, bits: int) -> None:
+    def __init__(
+        self, layer: WeightedLayer, norm: _BatchNorm | None, bits: int, norm_name: str = ""
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.norm = norm
+        self.norm_name = norm_name
         self.bits = bits
         self._shifts: list[Tensor] | None = None
         self.statistics: NormStatistics | None = None

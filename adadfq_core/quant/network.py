@@ -39,6 +39,14 @@ class QuantizedNetwork(nn.Module):
         quantizers = [m for m in self.modules() if isinstance(m, ActivationQuantizer)]
         return list(zip(self.coverage.activations, quantizers, strict=True))
 
+    def normalised(self, name: str) -> nn.Module:
+        """What puts out what the BatchNorm called `name` does in the float network.
+
+        That is the layer in front of it where it is folded into one.
+        """
+        folded = {layer.norm_name: layer for layer in self._layers() if layer.norm is not None}
+        return folded[name] if name in folded else self.graph_module.get_submodule(name)
+
     def share_ranges(self, *, learned: bool) -> None:
         """From now on, use shares of the ranges of weights and activations: all of them at first.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from adadfq_core.bit_overrides import parse_bit_overrides
 from adadfq_core.errors import InputError
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.feature_distance import FeatureDistance
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.step import (
     Look,
@@ -138,6 +139,7 @@ class Trainer:
                 weight_decay=settings.q_weight_decay,
                 fused=True,
             ),
+            features=FeatureDistance(p, q) if settings.feature_weight else None,
         )
         self.settings = self._possible(settings)
         self._average = copy.deepcopy(q).requires_grad_(False)
@@ -171,6 +173,10 @@ class Trainer:
         if self.settings.adaptive_batchnorm and not self.players.batchnorm_loss.layers:
             told.append(
                 "P has no BatchNorm with stored statistics, so adaptive_batchnorm changes nothing."
+            )
+        if self.players.features and not self.players.features.layers:
+            told.append(
+                "P has no BatchNorm with stored statistics, so feature_weight changes nothing."
             )
         if self.settings.activation_clipping and not self.settings.has_generator:
             told.append("There is no generator, so activation_clipping changes nothing.")

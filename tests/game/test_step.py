@@ -3,12 +3,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from adadfq_core.game.batchnorm_loss import BatchNormStatisticsLoss
+from adadfq_core.game.feature_distance import FeatureDistance
 from adadfq_core.game.generator import Generator
 from adadfq_core.game.objectives import quantized_network_loss
 from adadfq_core.game.step import SCALARS, Players, Replayed, Turn, prepare_turn
@@ -98,6 +100,31 @@ def test_replayed_images_are_learned_from_besides(
     without = dict(zip(SCALARS, own.scalars.tolist(), strict=True))
     norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
     assert told["grad_norm_q"] == pytest.approx(norm, rel=1e-9)
+    assert {name for name in SCALARS if told[name] != without[name]} == {"grad_norm_q"}
+
+
+def test_features_of_p_are_learned_besides(
+    make_players: Callable[..., Players], tiny_settings: Callable[..., RunSettings]
+) -> None:
+    players = make_players()
+    players = replace(players, features=FeatureDistance(players.p, players.q))
+    z, labels = draw(8)
+    images = copy.deepcopy(players.generator)(z, labels).detach()
+    turn(players, z, labels, tiny_settings(), train_q=False)  # observes the ranges
+    assert players.features is not None
+    with players.features.compared():
+        loss = quantized_network_loss(players.p(images), players.q(images), 20.0)
+    loss = loss + 5.0 * players.features.collect()
+    expected = torch.autograd.grad(loss, list(players.q.parameters()))
+
+    plain = replace(copy.deepcopy(players), features=None)
+    scalars = [
+        turn(each, z, labels, tiny_settings(feature_weight=5.0), train_q=True).outcome.scalars
+        for each in (players, plain)
+    ]
+    told, without = (dict(zip(SCALARS, each.tolist(), strict=True)) for each in scalars)
+    norm = torch.cat([gradient.flatten() for gradient in expected]).norm().item()
+    assert told["grad_norm_q"] == pytest.approx(norm, rel=1e-6)
     assert {name for name in SCALARS if told[name] != without[name]} == {"grad_norm_q"}
 
 

@@ -235,7 +235,7 @@ def test_the_search_brings_weights_and_activations_closer(learned: bool) -> None
             assert each is not None
             each.shares.copy_(value)
     assert found[0] < whole[0] and found[1] < whole[1]
-    narrowed = [float(m.shares.min()) for m in q.modules() if isinstance(m, RangeShares)]
+    narrowed = [m.shares.min().item() for m in q.modules() if isinstance(m, RangeShares)]
     assert len(narrowed) == 3 and all(0.3 <= share <= 1 for share in narrowed)
     assert min(narrowed) < 1
 

@@ -50,7 +50,7 @@ def test_a_trainer_leaves_the_global_random_numbers_alone(tiny_trainer: Build) -
 
 
 @pytest.mark.parametrize("stop", [0, 2, 3, 4, 5, 9, 12])
-@pytest.mark.parametrize("changes", [{}, {"q_average": 0.9}, {"replay": 3}])
+@pytest.mark.parametrize("changes", [{}, {"q_average": 0.9}, {"replay": 3, "feature_weight": 9.0}])
 def test_continuing_equals_never_stopping(
     stop: int,
     changes: dict[str, Any],
