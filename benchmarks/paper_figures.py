@@ -3,8 +3,10 @@
 After `python -m adadfq_core results --table main` and `--table margins`,
 `python benchmarks/paper_figures.py` reads these runs' logs and writes to `results/figures` what the
 Results page draws: CSV files of Q's losses, of H' over the epochs and of the latest samples, and a
-sheet of G's images for each number of bits. `--surface TABLE.csv` takes the accuracy over both
-boundaries from a table that `python -m adadfq_core sweeps table` has written.
+sheet of G's images for each number of bits. `--only losses` writes these alone: their course shows
+where the table was made with `--set evaluate_every=50`, which is another one. `--surface TABLE.csv`
+takes the accuracy over both boundaries from a table that `python -m adadfq_core sweeps table` has
+written.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,23 +42,82 @@ LOW, HIGH = 3, 5
 SHEETS = (3, 4, 5)
 
 
-def runs_of(
-    root: Path,
-    made: tuple[str, Mapping[str, Any]],
-    table: str,
-    network: str,
-    bits: int,
-    method: str,
-) -> Sequence[str]:
-    """The runs of one row of a table, `made` of a preset and changes; ends where there are none."""
-    cells = plan(table, *made, networks=[network], bits=[bits], methods=[method])
-    found = [each.run.run_id for each in find(root, cells) if each.run is not None]
-    if not found:
-        raise SystemExit(f"No run of {method} at {bits} bits: make the table {table} first.")
-    return found
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers come from: a store, a network, and how its tables were made."""
+
+    root: Path
+    network: str
+    made: tuple[str, Mapping[str, Any]]
+
+    def runs(self, table: str, bits: int, method: str) -> Sequence[str]:
+        """The runs of one row of a table; ends where there are none."""
+        cells = plan(table, *self.made, networks=[self.network], bits=[bits], methods=[method])
+        found = [each.run.run_id for each in find(self.root, cells) if each.run is not None]
+        if not found:
+            raise SystemExit(f"No run of {method} at {bits} bits: make the table {table} first.")
+        return found
+
+
+def write(out: Path, name: str, parts: Sequence[pd.DataFrame]) -> None:
+    """The rows of `parts` as a file of numbers."""
+    table = pd.concat(parts, ignore_index=True)
+    table.to_csv(out / f"{name}.csv", index=False, float_format="%.5g", lineterminator="\n")
+
+
+def losses(source: Source, out: Path) -> None:
+    """What Q learns by and what it is on real images, over the epochs."""
+    parts = [
+        q_loss_by_epoch(source.root, *source.runs("main", bits, method)).assign(
+            method=method, bits=bits
+        )
+        for method in (OURS, BASELINE)
+        for bits in (LOW, HIGH)
+    ]
+    write(out, "losses", parts)
+
+
+def histograms(source: Source, out: Path) -> None:
+    """H' of the latest samples."""
+    parts = []
+    for method in (OURS, BASELINE):
+        h_prime = last_h_prime(source.root, *source.runs("main", LOW, method))
+        parts.append(pd.DataFrame({"group": method, "h_prime": h_prime}))
+    write(out, "histograms", parts)
+
+
+def h_prime(source: Source, out: Path) -> None:
+    """H' over the epochs, for each margin."""
+    parts = [
+        h_prime_by_epoch(source.root, *source.runs("margins", LOW, name)).assign(
+            group=name, **method.values
+        )
+        for name, method in MARGINS.items()
+    ]
+    write(out, "h-prime", parts)
+
+
+def samples(source: Source, out: Path) -> None:
+    """A sheet of G's images for each number of bits."""
+    shares = []
+    for bits in SHEETS:
+        record = runs.latest(source.root, source.runs("main", bits, OURS)[0], RecordKind.IMAGES)
+        assert record is not None
+        arrays = runs.arrays(source.root, record)
+        order = arrays["labels"].argsort(kind="stable")
+        (out / f"samples-{bits}.png").write_bytes(contact_sheet(arrays["pixels"][order]))
+        share = (arrays["p_logits"].argmax(1) == arrays["labels"]).mean()
+        shares.append(pd.DataFrame({"bits": [bits], "share": [share], "count": [len(order)]}))
+    write(out, "samples", shares)
+
+
+FROM_RUNS = {"losses": losses, "histograms": histograms, "h-prime": h_prime, "samples": samples}
 
 
 def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Of {', '.join(FROM_RUNS)}, repeatable.")
+    ] = None,
     network: Annotated[str, typer.Option()] = "fashion-resnet20",
     preset: Annotated[str, typer.Option(help="As the tables were made.")] = "quick",
     changes: Assignments = None,
@@ -64,43 +126,13 @@ def main(
     out: Annotated[Path, typer.Option()] = FIGURES,
 ) -> None:
     """Write all of it."""
+    unknown = set(only or ()) - set(FROM_RUNS)
+    if unknown:
+        raise typer.BadParameter(f"--only {unknown.pop()} is none of {', '.join(FROM_RUNS)}.")
     root = (run_dir or runs_folder()).absolute()
-    made = (preset, assigned(changes))
     out.mkdir(parents=True, exist_ok=True)
-
-    def write(name: str, parts: Sequence[pd.DataFrame]) -> None:
-        table = pd.concat(parts, ignore_index=True)
-        table.to_csv(out / f"{name}.csv", index=False, float_format="%.5g", lineterminator="\n")
-
-    losses, histograms = [], []
-    for method in (OURS, BASELINE):
-        for bits in (LOW, HIGH):
-            ids = runs_of(root, made, "main", network, bits, method)
-            losses.append(q_loss_by_epoch(root, *ids).assign(method=method, bits=bits))
-            if bits == LOW:
-                h_prime = last_h_prime(root, *ids)
-                histograms.append(pd.DataFrame({"group": method, "h_prime": h_prime}))
-    write("losses", losses)
-    write("histograms", histograms)
-
-    bands = []
-    for name, method in MARGINS.items():
-        table = h_prime_by_epoch(root, *runs_of(root, made, "margins", network, LOW, name))
-        bands.append(table.assign(group=name, **method.values))
-    write("h-prime", bands)
-
-    shares = []
-    for bits in SHEETS:
-        run_id = runs_of(root, made, "main", network, bits, OURS)[0]
-        record = runs.latest(root, run_id, RecordKind.IMAGES)
-        assert record is not None
-        arrays = runs.arrays(root, record)
-        order = arrays["labels"].argsort(kind="stable")
-        (out / f"samples-{bits}.png").write_bytes(contact_sheet(arrays["pixels"][order]))
-        share = (arrays["p_logits"].argmax(1) == arrays["labels"]).mean()
-        shares.append(pd.DataFrame({"bits": [bits], "share": [share], "count": [len(order)]}))
-    write("samples", shares)
-
+    for name in only or FROM_RUNS:
+        FROM_RUNS[name](Source(root, network, (preset, assigned(changes))), out)
     if surface is not None:
         shutil.copyfile(surface, out / "surface.csv")
 

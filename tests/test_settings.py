@@ -223,8 +223,14 @@ def test_margins_are_those_of_the_paper_and_of_both_ends() -> None:
 
 
 def test_the_methods_are_in_the_order_of_the_table() -> None:
-    assert list(METHODS) == ["AdaDFQ", "GDFQ", "AdaSG", "calibration only", "real data"]
+    ours = ["best recipe", "calibration only"]
+    assert list(METHODS) == ["AdaDFQ", "GDFQ", "AdaSG", *ours, "real data"]
     assert [name for name, method in METHODS.items() if method.calibrated] == ["calibration only"]
+
+
+def test_the_best_recipe_is_the_preset_best() -> None:
+    values = METHODS["best recipe"].values
+    assert preset_settings("interactive", values) == preset_settings("best")
 
 
 def test_presets_that_are_refused() -> None:

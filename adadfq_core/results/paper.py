@@ -66,6 +66,10 @@ _NEAREST = {
 }
 
 
+# Beside a row that the paper cannot have: what it has in the row's place.
+_IN_PLACE_OF = {"best recipe": "AdaDFQ"}
+
+
 def paper_result(table: str, network: str, method: str, bits: int) -> PaperResult | None:
     """The paper's number that stands beside a row of ours; `None` where it has none.
 
@@ -79,5 +83,5 @@ def paper_result(table: str, network: str, method: str, bits: int) -> PaperResul
     source = _ABLATED if table == "ablation" else _NEAREST.get(network)
     if source is None:
         return None
-    top1_q = source.top1_q.get(method, {}).get(bits)
+    top1_q = source.top1_q.get(_IN_PLACE_OF.get(method, method), {}).get(bits)
     return None if top1_q is None else PaperResult(source.name, source.top1_p, top1_q)

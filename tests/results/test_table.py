@@ -18,6 +18,7 @@ from table_rows import row
 
 from adadfq_core import runs
 from adadfq_core.errors import InputError, RunFailed
+from adadfq_core.presets import METHODS
 from adadfq_core.results import measuring
 from adadfq_core.results.cells import Cell, find_table, plan
 from adadfq_core.results.files import CSV_COLUMNS, to_csv, to_markdown, write_text
@@ -243,7 +244,7 @@ def test_a_dry_run_starts_and_writes_nothing(
 ) -> None:
     results(preset="quick", bits="3", run_dir=root, out=tmp_path / "out", dry_run=True)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 * 5 * 3 and all("\tmissing\t" in line for line in lines)
+    assert len(lines) == 2 * len(METHODS) * 3 and all("\tmissing\t" in line for line in lines)
     assert not quick.started and not (tmp_path / "out").exists()
 
 
