@@ -1,14 +1,14 @@
 """How soon is Q as accurate as the paper's protocol makes it after 5, 20 and 60 of its epochs?
 
-Three run against each other: the paper's protocol in the plain game of `plain_game.py`, the same
-protocol in the engine, and the interactive preset. Two commands:
+These run against each other: the paper's protocol in the plain game of `plain_game.py`, the same
+protocol in the engine, and the presets interactive and best. Two commands:
 
 `python benchmarks/race.py record` plays what is missing and writes top-1 of Q on the network's own
 test images against iterations to `results/race`. It takes hours; what was interrupted goes on where
 it was. The plain game computes what the engine computes (see `step.py`), so one curve of the
 paper's protocol serves both.
 
-`python benchmarks/race.py compare` measures the time of one iteration of all three, in turn in one
+`python benchmarks/race.py compare` measures the time of one iteration of all, in turn in one
 process on a machine that does nothing else, and turns iterations into seconds. Nobody's evaluations
 are counted.
 """
@@ -46,10 +46,11 @@ from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.loading import load_float_network
 
 CURVES = ROOT / "benchmarks" / "results" / "race"
-PROTOCOLS = {"paper": "paper-cifar", "interactive": "interactive"}
+CONTENDERS = ("interactive", "best")
+PROTOCOLS = {"paper": "paper-cifar", **{name: name for name in CONTENDERS}}
 MARKS = (5, 20, 60)
 PAPER_EPOCH = preset_settings(PROTOCOLS["paper"]).iterations_per_epoch
-EVALUATE_EVERY = {"paper": PAPER_EPOCH, "interactive": 50}
+EVALUATE_EVERY = {"paper": PAPER_EPOCH, **dict.fromkeys(CONTENDERS, 50)}
 NETWORKS = ("fashion-resnet20", "cifar10-resnet20")
 BITS = (3, 4)
 SEEDS = 3
@@ -168,7 +169,7 @@ def record(
 
 
 def milliseconds(network: str, bits: int, seconds: float) -> dict[str, float]:
-    """Median milliseconds of one iteration after the warm-up: plain, the engine's, interactive.
+    """Median milliseconds of one iteration after the warm-up: plain, and each of `PROTOCOLS`.
 
     Each plays in turn with the others, so a machine that slows down changes all.
     """
@@ -186,7 +187,7 @@ def milliseconds(network: str, bits: int, seconds: float) -> dict[str, float]:
     loaded = load_float_network(paper.settings)
     plain = plain_game_of(paper, loaded.network, loaded.images.shape)
     source = draws(paper)
-    times: dict[str, list[float]] = {"plain": [], "paper": [], "interactive": []}
+    times: dict[str, list[float]] = {name: [] for name in ("plain", *PROTOCOLS)}
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times["plain"]) < 6:
         noise, labels = next(source)
@@ -228,54 +229,49 @@ def compare(
     """Measure times of an iteration and tell who reached which mark when."""
     torch.set_num_threads(threads)
     table = Table("network", "bits", "seed", "mark", "top-1, %", *("plain, s", "engine, s"))
-    for column in ("interactive, s", "plain / interactive", "behind at equal time"):
-        table.add_column(column)
+    for name in CONTENDERS:
+        for column in (f"{name}, s", f"plain / {name}", "behind at equal time"):
+            table.add_column(column)
     rows = []
     timed: dict[tuple[str, int], dict[str, float]] = {}
     for path in sorted(folder.glob("*-paper-seed*.csv")):
         paper = read_curve(path)
-        fast = read_curve(path.with_name(path.name.replace("-paper-", "-interactive-")))
         name, rest = path.stem.split("-paper-seed")
         network, pair = name.rsplit("-", 1)
         bits, seed = int(pair[0]), int(rest)
         if (network, bits) not in timed:
             timed[network, bits] = milliseconds(network, bits, seconds)
         ms = timed[network, bits]
-        behind = never_below(fast, paper, ms["interactive"], ms["plain"])
         for mark in MARKS:
             accuracy = at(paper, mark * PAPER_EPOCH)
             if accuracy is None or paper[-1].iteration < mark * PAPER_EPOCH:
                 continue
             first = reached(paper, accuracy)
-            took = {
-                "plain": first * ms["plain"] / 1e3,
-                "engine": first * ms["paper"] / 1e3,
-                "interactive": reached(fast, accuracy) * ms["interactive"] / 1e3,
-            }
-            ratio = took["plain"] / took["interactive"]
-            rows.append(
-                {
-                    "network": network,
-                    "bits": bits,
-                    "seed": seed,
-                    "mark": mark,
-                    "top1": accuracy,
-                    **took,
-                    "ratio": ratio,
-                    "behind": behind,
-                }
-            )
-            times = [f"{value:.0f}" if value < math.inf else "never" for value in took.values()]
-            about = (network, str(bits), str(seed), f"{mark} epochs", f"{accuracy:.2f}")
-            table.add_row(*about, *times, f"{ratio:.1f}", f"{behind:.2f}")
+            plain_s, engine_s = (first * ms[name] / 1e3 for name in ("plain", "paper"))
+            about = {"network": network, "bits": bits, "seed": seed, "mark": mark, "top1": accuracy}
+            row = {**about, "plain": plain_s, "engine": engine_s}
+            cells = [_seconds(plain_s), _seconds(engine_s)]
+            for contender in CONTENDERS:
+                curve = read_curve(path.with_name(path.name.replace("-paper-", f"-{contender}-")))
+                took = reached(curve, accuracy) * ms[contender] / 1e3
+                behind = never_below(curve, paper, ms[contender], ms["plain"])
+                row[contender] = {"seconds": took, "ratio": plain_s / took, "behind": behind}
+                cells += [_seconds(took), f"{plain_s / took:.1f}", f"{behind:.2f}"]
+            rows.append(row)
+            told = (network, str(bits), str(seed), f"{mark} epochs", f"{accuracy:.2f}")
+            table.add_row(*told, *cells)
     console = Console()
     for (network, bits), ms in timed.items():
-        told = ", ".join(f"{name} {value:.0f}" for name, value in ms.items())
-        console.print(f"{network}, {bits} bits, {threads} threads, ms per iteration: {told}")
+        told_ms = ", ".join(f"{name} {value:.0f}" for name, value in ms.items())
+        console.print(f"{network}, {bits} bits, {threads} threads, ms per iteration: {told_ms}")
     console.print(table)
     if json_file is not None:
         each = [{"network": n, "bits": b, **ms} for (n, b), ms in timed.items()]
         json_file.write_text(json.dumps({"times": each, "rows": rows}, indent=1), encoding="utf-8")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value < math.inf else "never"
 
 
 if __name__ == "__main__":
