@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 from table_rows import row
@@ -72,16 +73,34 @@ def test_a_damaged_table_is_told_in_a_sentence(page: AppTest, tmp_path: Path) ->
     assert "no table of results" in opened(page).error[0].value.replace("\\", "")
 
 
-def test_the_figure_has_a_line_for_each_method_and_the_paper_s_beside_it() -> None:
+def points_of(figure: go.Figure, name: str) -> list[tuple[str, float, float]]:
+    """Axis, value and deviation of each point of one name; no deviation is 0."""
+    return [
+        (trace.yaxis, trace.y[0], (trace.error_y.array or [0])[0])
+        for trace in figure.data
+        if trace.name == name
+    ]
+
+
+def test_the_figure_has_a_panel_for_each_width_and_the_paper_s_number_beside() -> None:
     figure = loss_figure(ROWS)
-    named = {trace.name: trace for trace in figure.data}
-    assert list(named) == ["AdaDFQ", "AdaDFQ, the paper's", "GDFQ", "GDFQ, the paper's"]
-    np.testing.assert_allclose(named["AdaDFQ"].y, [9.8, 1.75])
-    np.testing.assert_allclose(named["AdaDFQ"].error_y.array, [0.2, 0.3536], atol=1e-4)
-    np.testing.assert_allclose(np.round(named["AdaDFQ"].x), [3, 4])
-    np.testing.assert_allclose(named["AdaDFQ, the paper's"].y, [9.0, 1.58])
-    assert len(named["GDFQ"].y) == 1, "bits without a run have no point"
-    assert list(figure.layout.xaxis.tickvals) == [3, 4]
+    names = list(dict.fromkeys(trace.name for trace in figure.data))
+    assert names == ["AdaDFQ", "AdaDFQ, the paper's", "GDFQ", "GDFQ, the paper's"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == names
+    first, second = points_of(figure, "AdaDFQ")
+    assert first == ("y", pytest.approx(9.8), pytest.approx(0.2))
+    assert second == ("y2", pytest.approx(1.75), pytest.approx(0.3536, abs=1e-4))
+    stated = points_of(figure, "AdaDFQ, the paper's")
+    assert stated == [("y", pytest.approx(9.0), 0), ("y2", pytest.approx(1.58), 0)]
+    assert len(points_of(figure, "GDFQ")) == 1, "bits without a run have no point"
+    assert [each.text for each in figure.layout.annotations[:2]] == ["3 bits", "4 bits"]
+    assert len({trace.x[0] for trace in figure.data}) == 2, "a place for each method"
+
+
+def test_a_number_of_the_paper_beside_two_rows_is_drawn_once() -> None:
+    figure = loss_figure([row("AdaDFQ", [80.0]), row("best recipe", [85.0])])
+    names = [trace.name for trace in figure.data]
+    assert names == ["AdaDFQ", "AdaDFQ, the paper's", "best recipe"]
 
 
 def test_without_numbers_the_figure_says_so() -> None:

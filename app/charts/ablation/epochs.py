@@ -71,7 +71,7 @@ def epochs_figure(groups: Sequence[tuple[Group, pd.DataFrame]]) -> go.Figure:
         [*traces, margin_entry],
         panels_layout(
             panels,
-            [group for group, _ in known],
+            [group.name for group, _ in known],
             axes,
             _words(),
             hovermode="closest",

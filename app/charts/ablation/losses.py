@@ -30,14 +30,10 @@ def losses_figure(groups: Sequence[tuple[Group, pd.DataFrame]]) -> go.Figure:
         in_legend = {"showlegend": panel.x == "x"}
         traces += [trace | in_legend | panel.axes for trace in _lines(group, table)]
     # Losses of different methods are of different sizes: what compares is both lines of a panel.
-    axes = panel_axes(panels, {"nticks": 5}, {"nticks": 5}, "L<sub>Q</sub> (nats)")
-    for name in [name for name in axes if name.startswith("yaxis")]:
-        axes[name].pop("matches", None)
-        axes[name]["showticklabels"] = True
-    return go.Figure(
-        traces,
-        panels_layout(panels, [group for group, _ in known], axes, "epoch", hovermode="x unified"),
-    )
+    title = "L<sub>Q</sub> (nats)"
+    axes = panel_axes(panels, {"nticks": 5}, {"nticks": 5}, title, own_y=True)
+    titles = [group.name for group, _ in known]
+    return go.Figure(traces, panels_layout(panels, titles, axes, "epoch", hovermode="x unified"))
 
 
 def losses_frame(groups: Sequence[tuple[Group, pd.DataFrame]]) -> pd.DataFrame:

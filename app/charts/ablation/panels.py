@@ -82,8 +82,14 @@ def place_panels(count: int) -> list[Panel]:
     return panels
 
 
-def panel_axes(panels: Sequence[Panel], xaxis: Part, yaxis: Part, y_title: str) -> Part:
-    """Axes of all `panels` for a layout; numbers stand at the left and below the lowest ones."""
+def panel_axes(
+    panels: Sequence[Panel], xaxis: Part, yaxis: Part, y_title: str, *, own_y: bool = False
+) -> Part:
+    """Axes of all `panels` for a layout; numbers stand at the left and below the lowest ones.
+
+    Args:
+        own_y: whether each has an axis of its own for values of other sizes.
+    """
     axes: Part = {}
     for panel in panels:
         axes[f"xaxis{panel.x[1:]}"] = {
@@ -97,9 +103,9 @@ def panel_axes(panels: Sequence[Panel], xaxis: Part, yaxis: Part, y_title: str) 
             **yaxis,
             "domain": panel.y_domain,
             "anchor": panel.x,
-            "showticklabels": panel.is_left,
+            "showticklabels": panel.is_left or own_y,
             "title": {"text": y_title if panel.is_left else ""},
-            **({} if panel.y == "y" else {"matches": "y"}),
+            **({} if panel.y == "y" or own_y else {"matches": "y"}),
         }
     return axes
 
@@ -120,9 +126,9 @@ def panel_title(panel: Panel, text: str) -> Part:
 
 
 def panels_layout(
-    panels: Sequence[Panel], groups: Sequence[Group], axes: Part, below: str, **more: Any
+    panels: Sequence[Panel], titles: Sequence[str], axes: Part, below: str, **more: Any
 ) -> go.Layout:
-    """Layout of one panel a group with its name above, a legend above all and `below` under them.
+    """Layout of panels with a title above each, a legend above all and `below` under them.
 
     Args:
         axes: of all panels (`panel_axes`).
@@ -135,7 +141,7 @@ def panels_layout(
         margin={"l": 56, "r": 12, "t": 48, "b": 64},
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
         annotations=[
-            *(panel_title(panel, group.name) for panel, group in zip(panels, groups, strict=True)),
+            *(panel_title(panel, title) for panel, title in zip(panels, titles, strict=True)),
             below_panels(below),
         ],
         **more,
