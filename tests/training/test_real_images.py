@@ -175,3 +175,15 @@ def test_nothing_is_said_of_what_generated_images_lack(learner: Build) -> None:
     settings = learner().settings
     trainer = Trainer(settings, p, SHAPE, 3, torch.device("cpu"), data_of([0, 1, 2]))
     assert trainer.notices == []
+
+
+def test_everything_that_helps_q_works_on_real_images_too(learner: Build, tmp_path: Path) -> None:
+    recipe = {"ranges": "learned", "replay": 4, "feature_weight": 100.0}
+    whole, broken, later = (learner(**recipe) for _ in range(3))
+    numbers = [whole.play().scalars.tolist() for _ in range(12)]
+    assert [broken.play().scalars.tolist() for _ in range(7)] == numbers[:7]
+    digest = checkpoints.save(broken.state_dict(), tmp_path / "state.pt")
+    later.load_state_dict(checkpoints.load(tmp_path / "state.pt", digest))
+    assert [later.play().scalars.tolist() for _ in range(5)] == numbers[7:]
+    plain = learner(ranges="learned")
+    assert [plain.play().scalars.tolist() for _ in range(12)] != numbers
