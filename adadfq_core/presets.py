@@ -64,7 +64,7 @@ _INTERACTIVE: dict[str, Any] = {
     "checkpoint_every": 100,
 }
 
-# What the paper does not do and what brought Q closer to P, each tried alone and with the others
+# What the paper does not do and what brought Q closer to P, one put to the other
 # (`benchmarks/recipe.py`; figures in benchmarks/README.md).
 _BEST: dict[str, Any] = {"ranges": "learned", "replay": 32, "feature_weight": 100.0}
 
