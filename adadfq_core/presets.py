@@ -184,6 +184,13 @@ ABLATION = {
     "AdaDFQ + learned ranges": Method(
         "The same, then learned with Q's weights (LSQ, arXiv 1902.08153).", {"ranges": "learned"}
     ),
+    "AdaDFQ + replay": Method(
+        "Q also learns from images of earlier iterations.", {"replay": _BEST["replay"]}
+    ),
+    "AdaDFQ + features of P": Method(
+        "Q also learns what P's BatchNorm layers put out (FitNets, arXiv 1412.6550).",
+        {"feature_weight": _BEST["feature_weight"]},
+    ),
 }
 """What is taken out of the method, as the paper does, or put to it."""
 
