@@ -125,8 +125,8 @@ def _poison(part: str, count: int) -> None:
     """Make a number infinite after iteration `count` whose losses were all finite."""
     original = Trainer._end
 
-    def wrapped(trainer: Trainer) -> None:
-        original(trainer)
+    def wrapped(trainer: Trainer, *seen: Any) -> None:
+        original(trainer, *seen)
         if trainer.iteration != count:
             return
         players = trainer.players

@@ -103,10 +103,20 @@ def test_a_disk_that_became_read_only_is_told(tiny_disk: Path) -> None:
         runs.start(tiny_disk / "new", small())
 
 
+def delete(folder: Path) -> None:
+    """Delete a folder into which a run writes at the same time."""
+
+    def gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    wait(gone)
+
+
 def test_a_run_whose_folder_is_deleted_stops_with_a_sentence(nursery: Nursery, root: Path) -> None:
     run_id = runs.start(root, small(epochs=400))
     wait(lambda: runs.info(root, run_id).iteration > 8)
-    shutil.rmtree(root / run_id)
+    delete(root / run_id)
     assert ended(root, run_id) is RunStatus.FAILED
     assert f"{root / run_id}" in runs.info(root, run_id).reason
     with pytest.raises(InputError, match=r"cannot be resumed because its checkpoint .* is missing"):
@@ -117,7 +127,7 @@ def test_a_run_whose_store_is_deleted_ends(nursery: Nursery, root: Path) -> None
     run_id = runs.start(root, small(epochs=400))
     wait(lambda: runs.info(root, run_id).iteration > 8)
     process = psutil.Process(runs.info(root, run_id).pid)
-    shutil.rmtree(root)
+    delete(root)
     wait(lambda: not process.is_running())
     with pytest.raises(InputError, match=f"There is no run '{run_id}'"):
         runs.info(root, run_id)
