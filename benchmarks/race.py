@@ -242,6 +242,13 @@ def compare(
         if (network, bits) not in timed:
             timed[network, bits] = milliseconds(network, bits, seconds)
         ms = timed[network, bits]
+        curves = {
+            each: read_curve(path.with_name(path.name.replace("-paper-", f"-{each}-")))
+            for each in CONTENDERS
+        }
+        behind = {
+            each: never_below(curve, paper, ms[each], ms["plain"]) for each, curve in curves.items()
+        }
         for mark in MARKS:
             accuracy = at(paper, mark * PAPER_EPOCH)
             if accuracy is None or paper[-1].iteration < mark * PAPER_EPOCH:
@@ -251,12 +258,10 @@ def compare(
             about = {"network": network, "bits": bits, "seed": seed, "mark": mark, "top1": accuracy}
             row = {**about, "plain": plain_s, "engine": engine_s}
             cells = [_seconds(plain_s), _seconds(engine_s)]
-            for contender in CONTENDERS:
-                curve = read_curve(path.with_name(path.name.replace("-paper-", f"-{contender}-")))
-                took = reached(curve, accuracy) * ms[contender] / 1e3
-                behind = never_below(curve, paper, ms[contender], ms["plain"])
-                row[contender] = {"seconds": took, "ratio": plain_s / took, "behind": behind}
-                cells += [_seconds(took), f"{plain_s / took:.1f}", f"{behind:.2f}"]
+            for each, curve in curves.items():
+                took = reached(curve, accuracy) * ms[each] / 1e3
+                row[each] = {"seconds": took, "ratio": plain_s / took, "behind": behind[each]}
+                cells += [_seconds(took), f"{plain_s / took:.1f}", f"{behind[each]:.2f}"]
             rows.append(row)
             told = (network, str(bits), str(seed), f"{mark} epochs", f"{accuracy:.2f}")
             table.add_row(*told, *cells)
@@ -266,8 +271,8 @@ def compare(
         console.print(f"{network}, {bits} bits, {threads} threads, ms per iteration: {told_ms}")
     console.print(table)
     if json_file is not None:
-        each = [{"network": n, "bits": b, **ms} for (n, b), ms in timed.items()]
-        json_file.write_text(json.dumps({"times": each, "rows": rows}, indent=1), encoding="utf-8")
+        times = [{"network": n, "bits": b, **ms} for (n, b), ms in timed.items()]
+        json_file.write_text(json.dumps({"times": times, "rows": rows}, indent=1), encoding="utf-8")
 
 
 def _seconds(value: float) -> str:

@@ -34,7 +34,7 @@ from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.range_shares import RangeShares
-from adadfq_core.quant.ranges import MOVING_AVERAGE, ActivationQuantizer
+from adadfq_core.quant.ranges import ActivationQuantizer
 from adadfq_core.runs.loading import load_real_images, make_trainer
 from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.training.evaluation import top1
@@ -82,13 +82,14 @@ class MaskedActivation(ActivationQuantizer):
 class ChannelActivation(ActivationQuantizer):
     """An activation's quantizer with a range for each channel."""
 
-    def _observe(self, x: Tensor) -> None:
+    def _extremes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         low, high = x.detach().transpose(0, 1).flatten(1).aminmax(dim=1)
+        return low, high
+
+    def _observe(self, x: Tensor) -> None:
         if not self.batches:
-            self.average_min, self.average_max = torch.zeros_like(low), torch.zeros_like(high)
-        self.average_min.lerp_(low, 1 - MOVING_AVERAGE)
-        self.average_max.lerp_(high, 1 - MOVING_AVERAGE)
-        self.batches += 1
+            self.average_min, self.average_max = x.new_zeros(2, x.shape[1]).unbind()
+        super()._observe(x)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.observing:

@@ -72,9 +72,14 @@ class ActivationQuantizer(nn.Module):
         high = (self.average_max / weight).to(self.average_max.dtype)
         return widen_to_zero(low, high)
 
+    def _extremes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Smallest and largest value of a batch, what its range is made of."""
+        low, high = x.detach().aminmax()
+        return low, high
+
     @torch.no_grad()
     def _observe(self, x: Tensor) -> None:
-        low, high = (bound.to(self.average_min.dtype) for bound in x.detach().aminmax())
+        low, high = (bound.to(self.average_min.dtype) for bound in self._extremes(x))
         self.average_min.lerp_(low, 1 - MOVING_AVERAGE)
         self.average_max.lerp_(high, 1 - MOVING_AVERAGE)
         self.batches += 1
@@ -91,7 +96,7 @@ class ActivationQuantizer(nn.Module):
             return fake_quantize_learning(x, self.bits, *bounds)
         if self._calibrated:
             return fake_quantize(x, self.bits, *self.range())
-        return fake_quantize(x, self.bits, *widen_to_zero(*x.detach().aminmax()))
+        return fake_quantize(x, self.bits, *widen_to_zero(*self._extremes(x)))
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
