@@ -111,13 +111,14 @@ def write_curve(path: Path, points: list[Point]) -> None:
         writer.writerows([point.iteration, f"{point.top1:.2f}"] for point in points)
 
 
-def play(racer: Racer, epochs: int, states: Path) -> Iterator[Point]:
+def play(racer: Racer, data: str, epochs: int, states: Path) -> Iterator[Point]:
     """What is missing of `racer`'s curve up to `epochs` of the paper's, or to the preset's end.
 
     Args:
+        data: labelled images that measure Q, as in the settings; "" takes those of the network.
         states: folder of the trainers' states, from which an interrupted racer goes on.
     """
-    settings = racer.settings
+    settings = racer.settings.model_copy(update={"data": data})
     loaded = load_float_network(settings)
     images, _ = load_real_images(settings, loaded.images, loaded.data)
     if images is None:
@@ -145,6 +146,9 @@ def record(
     seeds: Annotated[int, typer.Option(help="Seeds 0 to this, less one.")] = SEEDS,
     epochs: Annotated[int, typer.Option(help="Of the paper's protocol.")] = MARKS[-1],
     threads: Annotated[int, typer.Option()] = 1,
+    data: Annotated[
+        list[str] | None, typer.Option(help="NETWORK=DATA for one that has no images of its own.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where the curves go.")] = CURVES,
     states: Annotated[Path, typer.Option(help="Where unfinished runs are kept.")] = Path(
         "race-states"
@@ -152,6 +156,7 @@ def record(
 ) -> None:
     """Play what is missing and write the curves."""
     torch.set_num_threads(threads)
+    images = dict(text.split("=", 1) for text in data or ())
     for each in (folder, states):
         each.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
@@ -161,7 +166,7 @@ def record(
             racer = Racer(named, width, protocol, seed)
             path = folder / f"{racer.name}.csv"
             points = read_curve(path)
-            for point in play(racer, epochs, states):
+            for point in play(racer, images.get(named, ""), epochs, states):
                 points = [p for p in points if p.iteration < point.iteration] + [point]
                 write_curve(path, points)
             if points:
@@ -219,6 +224,56 @@ def never_below(fast: list[Point], slow: list[Point], ms: float, slow_ms: float)
     return behind
 
 
+@dataclass(frozen=True)
+class Field:
+    """All racers of one network, number of bits and seed, and their times of an iteration.
+
+    Attributes:
+        curves: by protocol; empty where none was recorded.
+        ms: of one iteration, by protocol and of the plain game.
+    """
+
+    network: str
+    bits: int
+    seed: int
+    curves: dict[str, list[Point]]
+    ms: dict[str, float]
+
+    def marks(self) -> list[tuple[int, float]]:
+        """The marks that the paper's protocol has come to, in its epochs, with its top-1 there."""
+        paper = self.curves["paper"]
+        found = [(mark, at(paper, mark * PAPER_EPOCH)) for mark in MARKS]
+        last = paper[-1].iteration if paper else 0
+        return [(mark, top) for mark, top in found if top and last >= mark * PAPER_EPOCH]
+
+    def seconds(self, top1: float) -> dict[str, float]:
+        """How long the plain game and each protocol took to `top1`, infinite where it never did."""
+        iterations = {name: reached(curve, top1) for name, curve in self.curves.items()}
+        # The plain game computes what the engine does, so it has the same curve.
+        taken = {"plain": iterations["paper"], **iterations}
+        return {name: count * self.ms[name] / 1e3 for name, count in taken.items()}
+
+    def behind(self) -> dict[str, float]:
+        """The most by which each contender is below the plain game at equal time, in points."""
+        paper, plain = self.curves["paper"], self.ms["plain"]
+        return {
+            name: never_below(self.curves[name], paper, self.ms[name], plain) for name in CONTENDERS
+        }
+
+
+def fields(folder: Path, seconds: float) -> Iterator[Field]:
+    """All that `record` has left in `folder`; times are measured for `seconds` a network."""
+    timed: dict[tuple[str, int], dict[str, float]] = {}
+    for network, bits, seed in itertools.product(NETWORKS, BITS, range(SEEDS)):
+        racers = {name: Racer(network, bits, name, seed) for name in PROTOCOLS}
+        curves = {name: read_curve(folder / f"{each.name}.csv") for name, each in racers.items()}
+        if not curves["paper"]:
+            continue
+        if (network, bits) not in timed:
+            timed[network, bits] = milliseconds(network, bits, seconds)
+        yield Field(network, bits, seed, curves, timed[network, bits])
+
+
 @app.command()
 def compare(
     seconds: Annotated[float, typer.Option(help="Of timing, for each network.")] = 60,
@@ -226,57 +281,40 @@ def compare(
     folder: Annotated[Path, typer.Option(help="Where the curves are.")] = CURVES,
     json_file: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
 ) -> None:
-    """Measure times of an iteration and tell who reached which mark when."""
+    """Measure times of an iteration and tell who reached which mark when.
+
+    The last line of a seed tells by how many points, at most, a preset is below the plain game at
+    equal time.
+    """
     torch.set_num_threads(threads)
-    table = Table("network", "bits", "seed", "mark", "top-1, %", *("plain, s", "engine, s"))
-    for name in CONTENDERS:
-        for column in (f"{name}, s", f"plain / {name}", "behind at equal time"):
-            table.add_column(column)
-    rows = []
-    timed: dict[tuple[str, int], dict[str, float]] = {}
-    for path in sorted(folder.glob("*-paper-seed*.csv")):
-        paper = read_curve(path)
-        name, rest = path.stem.split("-paper-seed")
-        network, pair = name.rsplit("-", 1)
-        bits, seed = int(pair[0]), int(rest)
-        if (network, bits) not in timed:
-            timed[network, bits] = milliseconds(network, bits, seconds)
-        ms = timed[network, bits]
-        curves = {
-            each: read_curve(path.with_name(path.name.replace("-paper-", f"-{each}-")))
-            for each in CONTENDERS
-        }
-        behind = {
-            each: never_below(curve, paper, ms[each], ms["plain"]) for each, curve in curves.items()
-        }
-        for mark in MARKS:
-            accuracy = at(paper, mark * PAPER_EPOCH)
-            if accuracy is None or paper[-1].iteration < mark * PAPER_EPOCH:
-                continue
-            first = reached(paper, accuracy)
-            plain_s, engine_s = (first * ms[name] / 1e3 for name in ("plain", "paper"))
-            about = {"network": network, "bits": bits, "seed": seed, "mark": mark, "top1": accuracy}
-            row = {**about, "plain": plain_s, "engine": engine_s}
-            cells = [_seconds(plain_s), _seconds(engine_s)]
-            for each, curve in curves.items():
-                took = reached(curve, accuracy) * ms[each] / 1e3
-                row[each] = {"seconds": took, "ratio": plain_s / took, "behind": behind[each]}
-                cells += [_seconds(took), f"{plain_s / took:.1f}", f"{behind[each]:.2f}"]
-            rows.append(row)
-            told = (network, str(bits), str(seed), f"{mark} epochs", f"{accuracy:.2f}")
-            table.add_row(*told, *cells)
     console = Console()
-    for (network, bits), ms in timed.items():
-        told_ms = ", ".join(f"{name} {value:.0f}" for name, value in ms.items())
-        console.print(f"{network}, {bits} bits, {threads} threads, ms per iteration: {told_ms}")
-    console.print(table)
+    rows = []
+    found = itertools.groupby(fields(folder, seconds), lambda each: (each.network, each.bits))
+    for (network, bits), group in found:
+        table = Table("seed", "epochs", "top-1, %", "plain", "engine", *CONTENDERS)
+        for each in group:
+            for mark, top in each.marks():
+                took = each.seconds(top)
+                cells = [_told(took[name], took["plain"]) for name in PROTOCOLS]
+                plain = f"{took['plain']:.0f} s"
+                table.add_row(str(each.seed), str(mark), f"{top:.2f}", plain, *cells)
+                about = {"network": network, "bits": bits, "seed": each.seed}
+                about |= {"epochs": mark, "top1": top, "behind": each.behind()}
+                rows.append({**about, "seconds": took})
+            points = [f"{points:.2f} points" for points in each.behind().values()]
+            table.add_row(str(each.seed), "behind", "", "", "", *points, end_section=True)
+            ms = ", ".join(f"{name} {value:.0f}" for name, value in each.ms.items())
+        console.print(f"{network}, {bits} bits, ms per iteration with {threads} threads: {ms}")
+        console.print(table)
     if json_file is not None:
-        times = [{"network": n, "bits": b, **ms} for (n, b), ms in timed.items()]
-        json_file.write_text(json.dumps({"times": times, "rows": rows}, indent=1), encoding="utf-8")
+        json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.0f}" if value < math.inf else "never"
+def _told(seconds: float, plain: float) -> str:
+    if seconds == math.inf:
+        return "never"
+    ratio = plain / seconds
+    return f"{seconds:.0f} s {ratio:.{1 if ratio < 10 else 0}f}x"
 
 
 if __name__ == "__main__":

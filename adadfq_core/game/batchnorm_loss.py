@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adadfq_core.game.terms import mean_of_terms
 from adadfq_core.quant.operations import is_batchnorm
 
 
@@ -70,8 +71,7 @@ class BatchNormStatisticsLoss:
 
     def __init__(self, network: nn.Module) -> None:
         self.layers = [module for module in network.modules() if is_batchnorm(module)]
-        # Where the scalar of a network without BatchNorm belongs, beside the other losses.
-        self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        self._network = network
         self._terms: list[Tensor] = []
         self._hooks = [layer.register_forward_pre_hook(self._observe) for layer in self.layers]
         self.enabled = False
@@ -85,7 +85,7 @@ class BatchNormStatisticsLoss:
     def collect(self) -> Tensor:
         """`L_BNS` of the forward passes since the last call, averaged over layers; a scalar."""
         terms, self._terms = self._terms, []
-        return torch.stack(terms).mean() if terms else torch.zeros((), device=self._device)
+        return mean_of_terms(terms, self._network)
 
     def remove(self) -> None:
         """Take the hooks off the network."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adadfq_core.game.terms import mean_of_terms
 from adadfq_core.quant.network import QuantizedNetwork
 from adadfq_core.quant.operations import is_batchnorm
 
@@ -39,7 +40,7 @@ class FeatureDistance:
     def __init__(self, p: nn.Module, q: QuantizedNetwork) -> None:
         self.layers = [name for name, module in p.named_modules() if is_batchnorm(module)]
         self._pairs = [(p.get_submodule(name), q.normalised(name)) for name in self.layers]
-        self._device = next((x.device for x in p.parameters()), torch.device("cpu"))
+        self._p = p
         self._seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in self._pairs]
 
     @contextmanager
@@ -64,7 +65,7 @@ class FeatureDistance:
             distances += map(feature_distance, p_outputs, q_outputs)
             p_outputs.clear()
             q_outputs.clear()
-        return torch.stack(distances).mean() if distances else torch.zeros((), device=self._device)
+        return mean_of_terms(distances, self._p)
 
 
 def _keeping(outputs: list[Tensor]) -> Callable[[nn.Module, Any, Tensor], None]:

@@ -183,6 +183,7 @@ EXCUSED = {
     "plays or measures a network that the trainer holds; its settings are checked before": _names(
         """game.step: prepare_turn look_at imagine
         game.feature_distance: feature_distance
+        game.terms: mean_of_terms
         game.generator: class_rows
         game.batchnorm_loss: statistics_mismatch
         training.evaluation: answers predictions top1 percent_right
