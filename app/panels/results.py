@@ -76,7 +76,8 @@ def table_panel(table: str, rows: Sequence[Row]) -> None:
     texts = frame.columns.difference(_NUMBERS)
     frame[texts] = frame[texts].map(plain)
     # Not a grid: that one leaves cells without a number empty for a screen reader.
-    st.table(frame.style.format("{:.2f}", subset=_NUMBERS, na_rep="–"), hide_index=True)
+    with st.container(key="results_numbers"):
+        st.table(frame.style.format("{:.2f}", subset=_NUMBERS, na_rep="–"), hide_index=True)
     st.caption(_MEANING)
     versions = dict.fromkeys(each for row in rows for each in row.versions)
     with st.container(horizontal=True, vertical_alignment="center"):
