@@ -109,7 +109,8 @@ def results(
     """Make a table of results: run or resume what is missing, one run after the other.
 
     Both files are written after every run, and the same command goes on where it ended: neither
-    runs that have a cell's settings nor numbers that are in the table already are made twice.
+    runs that have a cell's settings nor numbers that are in the table already, or in another one
+    beside it, are made twice.
     Ctrl-C stops the run that goes.
     """
     networks = tuple(network or NETWORKS)
@@ -164,11 +165,15 @@ class _Making:
         self._kept = self._read()
 
     def _read(self) -> list[Row]:
-        """The rows of the table that is there already."""
+        """The rows of the table that is there already, and what others beside it lend to it."""
+        from adadfq_core.results.lending import lent_rows
         from adadfq_core.results.reading import read_rows
+        from adadfq_core.results.rows import joined
 
         path = self._folder / f"{self._table.name}.csv"
-        return read_rows(path) if path.exists() else []
+        own = read_rows(path) if path.exists() else []
+        lent = lent_rows(self._folder, self._table, self._cells)
+        return joined(lent, own, list(self._table.methods))
 
     def found(self) -> list[Found]:
         """What there is of each cell now, in the store or in the table that was there."""

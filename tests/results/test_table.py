@@ -374,6 +374,31 @@ def test_calibration_alone_is_read_from_adadfq_s_own_runs(quick: QuickRuns, make
     assert calibrated["top1_by_seed"] == "0:25.00 1:26.00"
 
 
+def test_what_another_table_has_measured_is_not_run_again(
+    quick: QuickRuns, make: Make, root: Path, tmp_path: Path
+) -> None:
+    make(methods="AdaDFQ,calibration only", seeds="3")
+    started = len(quick.started)
+    shutil.rmtree(root)
+    make(table="ablation", methods="AdaDFQ,without L_ds")
+    assert [settings.alpha_ds for settings in quick.started[started:]] == [0.0, 0.0]
+    adadfq, without = read(tmp_path / "out" / "ablation.csv")
+    assert (adadfq["method"], adadfq["top1_by_seed"]) == ("AdaDFQ", "0:30.00 1:31.00")
+    assert (adadfq["seeds_planned"], adadfq["paper_loss"]) == ("2", "44.04")
+    assert "torch " in adadfq["versions"] and without["seeds_measured"] == "2"
+    make(table="margins", methods="the paper's margin")
+    assert len(quick.started) == started + 2
+    (lent,) = read(tmp_path / "out" / "margins.csv")
+    assert (lent["method"], lent["top1_by_seed"]) == ("the paper's margin", "0:30.00 1:31.00")
+
+
+def test_a_damaged_table_lends_nothing(quick: QuickRuns, make: Make, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ablation.csv").write_text("mine\n")
+    make(methods="AdaDFQ")
+    assert len(quick.started) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
