@@ -1,0 +1,64 @@
+"""What the race makes of curves and times: hand-worked cases."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from race import CURVES, PAPER_EPOCH, Field, Point, never_below, read_curve, write_curve
+
+
+def every(step: int, *tops: float) -> list[Point]:
+    return [Point(step * number, top) for number, top in enumerate(tops, start=1)]
+
+
+# After 5 and 20 epochs 70 and 80 %; the plain game takes 200 ms, the engine 100, presets 50 and 80.
+PAPER = every(PAPER_EPOCH, *[60] * 4, 70, *[75] * 14, 80)
+FIELD = Field(
+    "fashion-resnet20",
+    3,
+    0,
+    {"paper": PAPER, "interactive": every(50, 72, 79), "best": every(50, 69, 82)},
+    {"plain": 200.0, "paper": 100.0, "interactive": 50.0, "best": 80.0},
+)
+
+
+def test_only_marks_that_the_paper_s_protocol_has_come_to_count() -> None:
+    assert FIELD.marks() == [(5, 70), (20, 80)]
+
+
+def test_who_was_there_when() -> None:
+    at_70 = {"plain": 200.0, "paper": 100.0, "interactive": 2.5, "best": 8.0}
+    assert FIELD.seconds(70) == pytest.approx(at_70)
+    assert FIELD.seconds(80) == pytest.approx(
+        {"plain": 800.0, "paper": 400.0, "interactive": math.inf, "best": 8.0}
+    )
+
+
+def test_how_far_a_preset_is_below_the_plain_game_at_equal_time() -> None:
+    # The last of interactive's points holds on, while the plain game comes to 80.
+    assert FIELD.behind() == pytest.approx({"interactive": 1.0, "best": 0.0})
+
+
+def test_before_its_first_evaluation_a_preset_is_behind_nobody() -> None:
+    assert never_below(every(1000, 50), every(200, 60, 70), ms=1.0, slow_ms=1.0) == 0
+    assert never_below(every(300, 50), every(200, 60, 70), ms=1.0, slow_ms=1.0) == 20
+
+
+def test_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "curve.csv"
+    assert read_curve(path) == []
+    write_curve(path, every(50, 12.34, 90.0))
+    assert read_curve(path) == every(50, 12.34, 90.0)
+
+
+def test_recorded_curves_rise_in_iterations_and_are_percentages() -> None:
+    recorded = list(CURVES.glob("*.csv"))
+    if not recorded:
+        pytest.skip(f"no curve was recorded in {CURVES.name} yet")
+    for path in recorded:
+        points = read_curve(path)
+        iterations = [point.iteration for point in points]
+        assert points and iterations == sorted(set(iterations)), path.name
+        assert all(0 < point.top1 <= 100 for point in points), path.name
