@@ -100,55 +100,82 @@ def range_errors(
     return torch.stack(errors)
 
 
+def _within(gradient: Tensor, code: Tensor, top: int) -> Tensor:
+    """`gradient` where `code`, counted from the zero point and not rounded yet, is not clipped."""
+    # What else masks a map takes several passes over it.
+    kept: Tensor = torch.ops.aten.hardtanh_backward(gradient, code, -0.5, top + 0.5)
+    return kept
+
+
 class _RangePath(torch.autograd.Function):
     """Zeros of the shape of x, whose gradient becomes that of the range which quantizes x.
 
     A node of its own, so that a backward pass that asks for no range (G's) computes none.
+    `rounded` is by how much the zero point is above the exact code of `low`.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
-        ctx.save_for_backward(x, low, high)
-        ctx.bits = bits
-        return x.new_zeros(()).expand(x.shape)
+    def forward(
+        ctx: Any, code: Tensor, low: Tensor, high: Tensor, rounded: Tensor, top: int
+    ) -> Tensor:
+        ctx.save_for_backward(code, rounded)
+        ctx.top = top
+        return code.new_zeros(()).expand(code.shape)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
-        x, low, high = ctx.saved_tensors
-        top = levels(ctx.bits)
-        scale, zero_point = scale_and_zero_point(low, high, ctx.bits)
-        exact = x * scale
-        code = exact.round()
-        outside = (code < zero_point) | (code > zero_point + top)
-        code.clamp_(zero_point, zero_point + top)
-        # What is clipped follows the bound, whose own rounding to a zero point is passed over
-        # straight through; what is not follows its rounding error (LSQ, equation 3).
-        slope = code.sub_(torch.where(outside, low * scale, exact)).mul_(grad)
-        by_high = slope.sum_to_size(low.shape) / top
-        by_low = torch.where(outside, grad, 0.0).sum_to_size(low.shape)
-        return None, by_low - by_high, by_high, None
+        code, rounded = ctx.saved_tensors
+        top = ctx.top
+        kept = _within(grad, code, top)
+        sums = _Sums(code, rounded.shape)
+        clipped = sums.of(grad) - sums.of(kept)
+        # What is not clipped follows its rounding error (LSQ, equation 3); what is follows the
+        # bound, whose own rounding to a zero point is passed over straight through. Sums of
+        # products tell both without a map of either.
+        error = sums.of(grad, code.round().clamp_(0, top)) - sums.of(kept, code)
+        by_high = (error + rounded * clipped) / top
+        return None, clipped - by_high, by_high, None, None
+
+
+class _Sums:
+    """Sums over all values that share a range, of tensors of the shape of `like`.
+
+    Args:
+        like: what lies in memory as the tensors to be summed do.
+        shape: of the range, `()` or what broadcasts against `like`.
+    """
+
+    def __init__(self, like: Tensor, shape: torch.Size) -> None:
+        self._shape = shape
+        axes = list(range(like.ndim))
+        if like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last):
+            axes = [0, 2, 3, 1]
+        self._axes = axes
+
+    def of(self, x: Tensor, by: Tensor | None = None) -> Tensor:
+        """Of `x`, or of its product with `by`."""
+        if self._shape:
+            return (x if by is None else x * by).sum_to_size(self._shape)
+        if by is None:
+            return x.sum()
+        return torch.dot(*(each.permute(self._axes).reshape(-1) for each in (x, by)))
 
 
 class _Quantize(torch.autograd.Function):
-    """Forward: quantize and dequantize. Backward: the identity, but nothing where x was clipped."""
+    """Forward: y, what x is quantized to. Backward: the identity, nothing where x was clipped."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, path: Tensor, scale: Tensor, zero_point: Tensor, top: int
-    ) -> Tensor:
-        ctx.save_for_backward(x, scale, zero_point)
+    def forward(ctx: Any, x: Tensor, path: Tensor, code: Tensor, y: Tensor, top: int) -> Tensor:
+        ctx.save_for_backward(code)
         ctx.top = top
-        y = x * scale
-        return y.round_().clamp_(zero_point, zero_point + top).div_(scale)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (grad,) = grad_outputs
-        x, scale, zero_point = ctx.saved_tensors
-        code = (x * scale).round_()
-        inside = (code >= zero_point) & (code <= zero_point + ctx.top)
-        return grad * inside, grad, None, None, None
+        (code,) = ctx.saved_tensors
+        return _within(grad, code, ctx.top), grad, None, None, None
 
 
 def fake_quantize_learning(
@@ -170,8 +197,16 @@ def fake_quantize_learning(
     Raises:
         ValueError: as `fake_quantize`.
     """
+    if not torch.is_grad_enabled():
+        return fake_quantize(x, bits, range_min, range_max, channel_axis)
     low, high = broadcast_range(x, range_min, range_max, channel_axis)
-    path = _RangePath.apply(x.detach(), low, high, bits)
-    scale, zero_point = scale_and_zero_point(low.detach(), high.detach(), bits)
-    result: Tensor = _Quantize.apply(x, path, scale, zero_point, levels(bits))
+    top = levels(bits)
+    with torch.no_grad():
+        scale, zero_point = scale_and_zero_point(low, high, bits)
+        code = x * scale
+        y = code.round().clamp_(zero_point, zero_point + top).div_(scale)
+        code.sub_(zero_point)
+        rounded = zero_point - low * scale
+    path = _RangePath.apply(code, low, high, rounded, top)
+    result: Tensor = _Quantize.apply(x, path, code, y, top)
     return result

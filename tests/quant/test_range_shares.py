@@ -100,6 +100,33 @@ def test_values_are_those_of_fake_quantize_and_gradients_those_of_its_parts(
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("gradients", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("values", [torch.contiguous_format, torch.channels_last])
+def test_gradients_do_not_depend_on_how_maps_lie_in_memory(
+    values: torch.memory_format, gradients: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=values).requires_grad_()
+    weights = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=gradients)
+    low, high = (torch.tensor(v, dtype=x.dtype, requires_grad=True) for v in (-0.7, 1.1))
+    got = torch.autograd.grad(fake_quantize_learning(x, 3, low, high), [x, low, high], weights)
+    expected = torch.autograd.grad(by_parts(x, 3, low, high), [x, low, high], weights)
+    for mine, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_single_precision_tells_the_gradient_of_a_large_map() -> None:
+    torch.manual_seed(0)
+    x, weights = torch.randn(2, 16, 16, 32, 32).unbind()
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        low, high = (torch.tensor(v, dtype=dtype, requires_grad=True) for v in (-0.6, 1.3))
+        y = fake_quantize_learning(x.to(dtype), 4, low, high)
+        gradients.append(torch.autograd.grad(y, [low, high], weights.to(dtype)))
+    for single, double in zip(*gradients, strict=True):
+        assert single.item() == pytest.approx(double.item(), rel=1e-3)
+
+
 def test_a_pass_that_asks_for_no_range_computes_none() -> None:
     x = torch.randn(5, requires_grad=True)
     low, high = (torch.tensor(v, requires_grad=True) for v in (-1.0, 1.0))
