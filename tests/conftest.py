@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adadfq_core.runs import queue_watch
+from adadfq_core.server_options import DATA_ROOTS
 from adadfq_core.settings import RunSettings, make_settings
 from adadfq_core.training.trainer import Trainer
 
@@ -32,6 +33,17 @@ def main_module() -> Iterator[None]:
     before = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = before
+
+
+@pytest.fixture(autouse=True)
+def data_roots() -> Iterator[None]:
+    """A page that is drawn for others limits what its process reads, and with it later tests."""
+    before = os.environ.get(DATA_ROOTS)
+    yield
+    if before is None:
+        os.environ.pop(DATA_ROOTS, None)
+    else:
+        os.environ[DATA_ROOTS] = before
 
 
 @pytest.fixture(autouse=True)

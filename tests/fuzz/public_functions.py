@@ -209,6 +209,7 @@ EXCUSED = {
         ablation.tables: pivot chosen_cells over_seeds runs_of ordered pivot_frame to_csv
         ablation.tables: results_csv to_markdown to_latex
         results.rows: make_rows joined
+        results.lending: lent_rows
         results.rankings: rankings
         results.claims: about_losses about_h_prime about_histograms about_surface about_samples
         results.files: to_csv to_markdown
