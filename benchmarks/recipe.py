@@ -30,6 +30,7 @@ from torch import Tensor
 
 from adadfq_core.game import step
 from adadfq_core.game.methods import Losses
+from adadfq_core.game.step import Outcome
 from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
@@ -38,6 +39,7 @@ from adadfq_core.quant.ranges import ActivationQuantizer
 from adadfq_core.runs.loading import load_real_images, make_trainer
 from adadfq_core.shell.network_options import Assignments, assigned
 from adadfq_core.training.evaluation import top1
+from adadfq_core.training.schedules import learning_rate_factor
 from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.loading import load_float_network
 
@@ -157,6 +159,19 @@ def mix_classes(share: float) -> Callable[[Trainer], None]:
     return twist
 
 
+def fade_features(trainer: Trainer) -> None:
+    """Let the weight of P's features fall with the learning rates."""
+    play, weight = trainer.play, trainer.settings.feature_weight
+
+    def faded() -> Outcome:
+        factor = learning_rate_factor(trainer.settings, trainer.iteration)
+        changed = {"feature_weight": weight * factor}
+        trainer.settings = trainer.settings.model_copy(update=changed)
+        return play()
+
+    trainer.play = faded  # type: ignore[method-assign]
+
+
 IDEAS = {
     "plain": Idea("the preset as it is"),
     "bias": Idea("bias correction after the warm-up", {"bias_correction": True}),
@@ -178,6 +193,7 @@ IDEAS = {
     "channels": Idea("a range for each channel of activations", {}, range_each_channel, begin_anew),
     "mask": Idea("no gradient through clipped activations", after_warmup=mask_activations),
     "features": Idea("all BatchNorm outputs distilled", {"feature_weight": 100}),
+    "fading": Idea("the same, less and less", {"feature_weight": 100}, at_start=fade_features),
     "mix": Idea("half of the images between two classes", at_start=mix_classes(0.5)),
     "replay": Idea("32 earlier images in each of Q's moves", {"replay": 32}),
 }
