@@ -264,14 +264,15 @@ class Field:
 def fields(folder: Path, seconds: float) -> Iterator[Field]:
     """All that `record` has left in `folder`; times are measured for `seconds` a network."""
     timed: dict[tuple[str, int], dict[str, float]] = {}
-    for network, bits, seed in itertools.product(NETWORKS, BITS, range(SEEDS)):
-        racers = {name: Racer(network, bits, name, seed) for name in PROTOCOLS}
+    for path in sorted(folder.glob("*-paper-seed*.csv")):
+        name, seed = path.stem.split("-paper-seed")
+        network, pair = name.rsplit("-", 1)
+        bits = int(pair[0])
+        racers = {name: Racer(network, bits, name, int(seed)) for name in PROTOCOLS}
         curves = {name: read_curve(folder / f"{each.name}.csv") for name, each in racers.items()}
-        if not curves["paper"]:
-            continue
         if (network, bits) not in timed:
             timed[network, bits] = milliseconds(network, bits, seconds)
-        yield Field(network, bits, seed, curves, timed[network, bits])
+        yield Field(network, bits, int(seed), curves, timed[network, bits])
 
 
 @app.command()
@@ -293,15 +294,16 @@ def compare(
     for (network, bits), group in found:
         table = Table("seed", "epochs", "top-1, %", "plain", "engine", *CONTENDERS)
         for each in group:
+            behind = each.behind()
             for mark, top in each.marks():
                 took = each.seconds(top)
                 cells = [_told(took[name], took["plain"]) for name in PROTOCOLS]
                 plain = f"{took['plain']:.0f} s"
                 table.add_row(str(each.seed), str(mark), f"{top:.2f}", plain, *cells)
                 about = {"network": network, "bits": bits, "seed": each.seed}
-                about |= {"epochs": mark, "top1": top, "behind": each.behind()}
-                rows.append({**about, "seconds": took})
-            points = [f"{points:.2f} points" for points in each.behind().values()]
+                about |= {"epochs": mark, "top1": top, "behind": behind}
+                rows.append({**about, "seconds": took, "ms": each.ms})
+            points = [f"{points:.2f} points" for points in behind.values()]
             table.add_row(str(each.seed), "behind", "", "", "", *points, end_section=True)
             ms = ", ".join(f"{name} {value:.0f}" for name, value in each.ms.items())
         console.print(f"{network}, {bits} bits, ms per iteration with {threads} threads: {ms}")

@@ -155,6 +155,8 @@ class _Making:
     def __init__(
         self, root: Path, table: Table, cells: Sequence[Cell], preset: str, folder: Path
     ) -> None:
+        from adadfq_core.results.lending import lent_rows
+
         self._root = root
         self._table = table
         self._cells = cells
@@ -162,18 +164,17 @@ class _Making:
         self._folder = folder
         self._command = shlex.join(["python", "-m", "adadfq_core", *sys.argv[1:]])
         self._left_out: dict[str, str] = {}
+        self._lent = lent_rows(self._folder, self._table, self._cells)
         self._kept = self._read()
 
     def _read(self) -> list[Row]:
         """The rows of the table that is there already, and what others beside it lend to it."""
-        from adadfq_core.results.lending import lent_rows
         from adadfq_core.results.reading import read_rows
         from adadfq_core.results.rows import joined
 
         path = self._folder / f"{self._table.name}.csv"
         own = read_rows(path) if path.exists() else []
-        lent = lent_rows(self._folder, self._table, self._cells)
-        return joined(lent, own, list(self._table.methods))
+        return joined(self._lent, own, list(self._table.methods))
 
     def found(self) -> list[Found]:
         """What there is of each cell now, in the store or in the table that was there."""
