@@ -55,8 +55,12 @@ def main(root: Path, run_id: str) -> None:
         process = identity(os.getpid())
         assert process is not None
         writer.attach(*process)
-        threads = {"threads": os.environ["OMP_NUM_THREADS"], "cwd": os.getcwd()}
-        writer.append(RecordKind.NOTICE, iteration, threads)
+        told = {
+            "threads": os.environ["OMP_NUM_THREADS"],
+            "trim": os.environ["MALLOC_TRIM_THRESHOLD_"],
+            "cwd": os.getcwd(),
+        }
+        writer.append(RecordKind.NOTICE, iteration, told)
         writer.set_status(RunStatus.RUNNING)
         paused, left = False, 0
         deadline = time.monotonic() + 60  # a stub that a failing test forgot must not stay

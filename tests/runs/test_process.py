@@ -56,6 +56,25 @@ def test_a_worker_runs_from_any_folder_with_its_threads(
         assert os.getsid(info.pid) == info.pid, "Ctrl-C at the server does not reach it"
 
 
+@pytest.mark.parametrize(("set_by_user", "seen"), [(None, str(2**32)), ("7", "7")])
+def test_a_worker_keeps_its_memory_unless_the_user_says_otherwise(
+    root: Path,
+    stub: str,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    set_by_user: str | None,
+    seen: str,
+) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    if set_by_user is not None:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", set_by_user)
+    run_id = control.start(root, RunSettings(threads=1), worker=stub)
+    until(lambda: control.info(root, run_id).status is not RunStatus.STARTING)
+    notice = control.latest(root, run_id, RecordKind.NOTICE)
+    assert notice is not None
+    assert notice.data["trim"] == seen
+
+
 def test_a_worker_outlives_its_starter_and_is_found_again(
     root: Path, stub: str, until: Until
 ) -> None:
