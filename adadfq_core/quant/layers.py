@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.norm_statistics import NormStatistics
 from adadfq_core.quant.operations import WeightedLayer
-from adadfq_core.quant.range_shares import RangeShares, fake_quantize_learning, range_errors
+from adadfq_core.quant.range_shares import RangeShares, fake_quantize_clipping, range_errors
 from adadfq_core.quant.ranges import weight_range
 
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
@@ -100,8 +100,7 @@ class QuantizedLayer(nn.Module):
     def quantized_output_first(self) -> Tensor:
         """The same with the output channel on axis 0, as they are quantized."""
         weight = output_first(self.layer, self.layer.weight)
-        learned = self.shares is not None and self.shares.learned
-        quantizing = fake_quantize_learning if learned else fake_quantize
+        quantizing = fake_quantize if self.shares is None else fake_quantize_clipping
         return quantizing(weight, self.bits, *self._range_of(weight), channel_axis=0)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -166,22 +166,28 @@ class _Quantize(torch.autograd.Function):
     """Forward: y, what x is quantized to. Backward: the identity, nothing where x was clipped."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, path: Tensor, code: Tensor, y: Tensor, top: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, path: Tensor | None, code: Tensor, y: Tensor, top: int
+    ) -> Tensor:
         ctx.save_for_backward(code)
         ctx.top = top
         return y
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
         (code,) = ctx.saved_tensors
-        return _within(grad, code, ctx.top), grad, None, None, None
+        path = grad if ctx.needs_input_grad[1] else None
+        return _within(grad, code, ctx.top), path, None, None, None
 
 
-def fake_quantize_learning(
+def fake_quantize_clipping(
     x: Tensor, bits: int, range_min: Tensor, range_max: Tensor, channel_axis: int | None = None
 ) -> Tensor:
-    """`fake_quantize` with a gradient for the range as well, and none for what is clipped.
+    """`fake_quantize` with no gradient for what is clipped, and one for a range that has a graph.
+
+    A range that leaves values out needs that: straight through, a clipped value's gradient does not
+    fall when the value moves, so what is in front of it grows without end.
 
     Args:
         x: any shape, floating point.
@@ -207,6 +213,7 @@ def fake_quantize_learning(
         y = code.round().clamp_(zero_point, zero_point + top).div_(scale)
         code.sub_(zero_point)
         rounded = zero_point - low * scale
-    path = _RangePath.apply(code, low, high, rounded, top)
+    moved = low.requires_grad or high.requires_grad
+    path = _RangePath.apply(code, low, high, rounded, top) if moved else None
     result: Tensor = _Quantize.apply(x, path, code, y, top)
     return result

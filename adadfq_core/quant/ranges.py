@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adadfq_core.quant.fake_quant import fake_quantize, widen_to_zero
-from adadfq_core.quant.range_shares import RangeShares, fake_quantize_learning, range_errors
+from adadfq_core.quant.range_shares import RangeShares, fake_quantize_clipping, range_errors
 
 MOVING_AVERAGE = 0.9
 
@@ -91,12 +91,12 @@ class ActivationQuantizer(nn.Module):
         self._calibrated = self._calibrated or bool(self.batches > 0)
         if self._errors is not None:
             self._errors.append(range_errors(x, self.bits, *self._observed()))
-        if self._calibrated and self.shares is not None and self.shares.learned:
-            bounds = self.shares(*self._observed(), x[0].numel(), self.bits)
-            return fake_quantize_learning(x, self.bits, *bounds)
-        if self._calibrated:
-            return fake_quantize(x, self.bits, *self.range())
-        return fake_quantize(x, self.bits, *widen_to_zero(*self._extremes(x)))
+        if not self._calibrated:
+            return fake_quantize(x, self.bits, *widen_to_zero(*self._extremes(x)))
+        if self.shares is None:
+            return fake_quantize(x, self.bits, *self._observed())
+        bounds = self.shares(*self._observed(), x[0].numel(), self.bits)
+        return fake_quantize_clipping(x, self.bits, *bounds)
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

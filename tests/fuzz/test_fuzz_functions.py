@@ -224,7 +224,7 @@ BY_HAND: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
     "game.batchnorm_loss.channel_moments": _tensors(2, 3, 2, 2).map(lambda x: (x,)),
     "quant.fake_quant.fake_quantize": quantized(),
     "quant.fake_quant.broadcast_range": quantized().map(lambda q: (q[0], *q[2:], None)),
-    "quant.range_shares.fake_quantize_learning": quantized(),
+    "quant.range_shares.fake_quantize_clipping": quantized(),
     "quant.range_shares.range_errors": quantized(),
     "quant.fake_quant.widen_to_zero": quantized().map(lambda q: q[2:]),
     "quant.fake_quant.scale_and_zero_point": quantized().map(lambda q: (*q[2:], q[1])),

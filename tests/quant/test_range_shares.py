@@ -19,9 +19,10 @@ from adadfq_core.quant.layers import QuantizedLayer
 from adadfq_core.quant.range_shares import (
     SEARCHED,
     RangeShares,
-    fake_quantize_learning,
+    fake_quantize_clipping,
     range_errors,
 )
+from adadfq_core.quant.ranges import ActivationQuantizer
 from adadfq_core.training.trainer import Trainer
 
 VALUES = {
@@ -60,7 +61,7 @@ def test_gradients_worked_by_hand() -> None:
     # 2 bits over [0, 3]: a step of 1. Rounding errors -0.4 and 0.4, one value clipped at code 3.
     x = torch.tensor([0.4, 1.6, 5.0], requires_grad=True)
     low, high = torch.tensor(0.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
-    y = fake_quantize_learning(x, 2, low, high)
+    y = fake_quantize_clipping(x, 2, low, high)
     assert y.tolist() == [0, 2, 3]
     y.sum().backward()
     assert x.grad is not None and x.grad.tolist() == [1, 1, 0]
@@ -89,7 +90,7 @@ def test_values_are_those_of_fake_quantize_and_gradients_those_of_its_parts(
     high = (above * scatter).requires_grad_()
     axis = 0 if by_channel else None
     bounds = [low.flatten(), high.flatten()] if by_channel else [low, high]
-    y = fake_quantize_learning(x, bits, bounds[0], bounds[1], channel_axis=axis)
+    y = fake_quantize_clipping(x, bits, bounds[0], bounds[1], channel_axis=axis)
     plain = fake_quantize(x, bits, bounds[0].detach(), bounds[1].detach(), channel_axis=axis)
     assert torch.equal(y, plain)
     weights = torch.randn(3, 17, dtype=torch.float64)
@@ -109,7 +110,7 @@ def test_gradients_do_not_depend_on_how_maps_lie_in_memory(
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=values).requires_grad_()
     weights = torch.randn(2, 3, 4, 5, dtype=torch.float64).to(memory_format=gradients)
     low, high = (torch.tensor(v, dtype=x.dtype, requires_grad=True) for v in (-0.7, 1.1))
-    got = torch.autograd.grad(fake_quantize_learning(x, 3, low, high), [x, low, high], weights)
+    got = torch.autograd.grad(fake_quantize_clipping(x, 3, low, high), [x, low, high], weights)
     expected = torch.autograd.grad(by_parts(x, 3, low, high), [x, low, high], weights)
     for mine, other in zip(got, expected, strict=True):
         torch.testing.assert_close(mine, other)
@@ -121,7 +122,7 @@ def test_single_precision_tells_the_gradient_of_a_large_map() -> None:
     gradients = []
     for dtype in (torch.float32, torch.float64):
         low, high = (torch.tensor(v, dtype=dtype, requires_grad=True) for v in (-0.6, 1.3))
-        y = fake_quantize_learning(x.to(dtype), 4, low, high)
+        y = fake_quantize_clipping(x.to(dtype), 4, low, high)
         gradients.append(torch.autograd.grad(y, [low, high], weights.to(dtype)))
     for single, double in zip(*gradients, strict=True):
         assert single.item() == pytest.approx(double.item(), rel=1e-3)
@@ -130,7 +131,7 @@ def test_single_precision_tells_the_gradient_of_a_large_map() -> None:
 def test_a_pass_that_asks_for_no_range_computes_none() -> None:
     x = torch.randn(5, requires_grad=True)
     low, high = (torch.tensor(v, requires_grad=True) for v in (-1.0, 1.0))
-    y = fake_quantize_learning(x, 3, low, high)
+    y = fake_quantize_clipping(x, 3, low, high)
     assert y.grad_fn is not None
     (path,) = [n for n, _ in y.grad_fn.next_functions if n and "RangePath" in n.name()]
     calls: list[int] = []
@@ -157,7 +158,7 @@ def test_a_range_learns_to_leave_an_outlier_out(bits: int) -> None:
     optimizer = torch.optim.Adam(shares.parameters(), lr=0.02)
 
     def error() -> Tensor:
-        y = fake_quantize_learning(OUTLIER, bits, *shares(low, high, 1, bits))
+        y = fake_quantize_clipping(OUTLIER, bits, *shares(low, high, 1, bits))
         return (y - OUTLIER).square().mean()
 
     before = error().item()
@@ -208,6 +209,53 @@ def test_zero_stays_within_whatever_is_learned() -> None:
     low, high = shares(torch.tensor([-1.0, -1.0]), torch.tensor([2.0, 2.0]), 4, 3)
     assert low.tolist() == [0.0, -6.0]
     assert high.tolist() == [0.0, 3.0]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_what_a_narrow_range_leaves_out_has_no_gradient(learned: bool) -> None:
+    layer = QuantizedLayer(nn.Linear(3, 1, bias=False), None, 4)
+    site = ActivationQuantizer(4)
+    with torch.no_grad():
+        layer.layer.weight.copy_(torch.tensor([[0.1, -0.2, 1.0]]))
+        site.observing = True
+        site(torch.tensor([0.0, 4.0]))
+        site.observing = False
+    for part in (layer, site):
+        part.share_ranges(learned=learned)
+        assert part.shares is not None
+        with torch.no_grad():
+            part.shares.shares.fill_(0.5)
+    # Weights reach from -0.1 to 0.5 now, activations to 2.
+    activations = torch.tensor([[1.0, 3.0]], requires_grad=True)
+    site(activations).sum().backward()
+    assert activations.grad is not None and activations.grad.tolist() == [[1, 0]]
+    layer(torch.ones(1, 3)).sum().backward()
+    assert layer.layer.weight.grad is not None
+    assert layer.layer.weight.grad.tolist() == [[1, 0, 0]]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_weights_do_not_grow_for_a_target_that_is_out_of_range(learned: bool) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(16, 2, 6, 6)
+    q = quantize(small_network(), 4, 4, images)
+    q.share_ranges(learned=learned)
+    with torch.no_grad(), q.observing_ranges():
+        q(images)
+    ((_, site),) = q.activation_quantizers()
+    assert site.shares is not None
+    with torch.no_grad():
+        site.shares.shares.fill_(0.3)
+    conv = next(m for m in q.modules() if isinstance(m, QuantizedLayer))
+    before = conv.layer.weight.detach().clone()
+    optimizer = torch.optim.SGD([conv.layer.weight], lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        reached = site.range()[1].item()
+        # All that the range holds is too little, so that the loss pulls the layer up for ever.
+        (10 * reached - site(conv(images).relu())).square().mean().backward()
+        optimizer.step()
+    assert (conv.layer.weight - before).norm() < before.norm()
 
 
 def small_network() -> nn.Module:

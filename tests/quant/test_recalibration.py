@@ -233,10 +233,11 @@ def test_a_network_without_batchnorm_is_told(tiny_settings: Callable[..., object
 
 
 def test_activation_clipping_makes_p_answer_louder(tiny_trainer: Callable[..., Trainer]) -> None:
-    def asked(clipping: bool) -> tuple[float, float]:
+    def asked(clipping: bool, seed: int) -> tuple[float, float]:
         """P's mean logit of the asked class, and Q's mean upper range, at the warm-up's end."""
         trainer = tiny_trainer(
             **{"activation_clipping": clipping, "iterations_per_epoch": 40, "lr_g": 3e-2},
+            seed=seed,
             **{"gamma": 0.1, "class_shift": True, "batch": 16, "beta": 0.2},
         )
         while trainer.warming_up:
@@ -246,8 +247,10 @@ def test_activation_clipping_makes_p_answer_louder(tiny_trainer: Callable[..., T
         uppers = [quantizer.range()[1].item() for _, quantizer in quantizers]
         return logits.mean().item(), sum(uppers) / len(uppers)
 
-    (quiet, low), (loud, high) = asked(False), asked(True)
-    assert loud > quiet and high > low
+    # One seed's range may come out the other way round, on some processors.
+    quiet, loud = ([asked(clipping, seed) for seed in range(3)] for clipping in (False, True))
+    assert all(own[0] > other[0] for own, other in zip(loud, quiet, strict=True))
+    assert sum(high for _, high in loud) > sum(high for _, high in quiet)
 
 
 def test_what_is_exported_has_the_new_statistics(tiny_trainer: Callable[..., Trainer]) -> None:

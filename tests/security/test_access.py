@@ -19,7 +19,6 @@ from adadfq_core.errors import InputError
 from adadfq_core.runs.database import session
 from adadfq_core.runs.records import RunStatus
 from adadfq_core.runs.store import RunStore
-from adadfq_core.server_options import DATA_ROOTS
 from adadfq_core.settings import RunSettings
 from app import access
 from app.markdown import JOINER
@@ -34,8 +33,6 @@ SignIn = Callable[[str | None], None]
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ADADFQ_HOME", str(tmp_path))
-    # What the page sets where users sign in must not outlive the test.
-    monkeypatch.setenv(DATA_ROOTS, "")
     return tmp_path / "runs"
 
 
