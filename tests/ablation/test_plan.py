@@ -91,6 +91,6 @@ def test_the_quick_preset_is_a_shorter_interactive_one() -> None:
         if getattr(quick, name) != getattr(interactive, name)
     }
     assert differing == {
-        *("epochs", "warmup_epochs", "evaluate_every"),
+        *("epochs", "warmup_epochs", "evaluate_every", "ranges"),
         *("snapshot_every", "embed_every", "checkpoint_every"),
     }
