@@ -35,6 +35,16 @@ def test_the_ablation_is_made_at_three_bits() -> None:
     assert by_method["AdaDFQ + adaptive BatchNorm"].adaptive_batchnorm
 
 
+def test_a_preset_with_better_ranges_plays_the_papers_method_with_the_papers() -> None:
+    def ranges(changes: dict[str, str]) -> list[str]:
+        chosen = ["AdaDFQ", "AdaDFQ + searched ranges", "AdaDFQ + learned ranges"]
+        cells = plan("ablation", "interactive", changes, networks=["n"], methods=chosen, seeds=[0])
+        return [cell.settings.ranges for cell in cells]
+
+    assert ranges({}) == ["minmax", "searched", "learned"]
+    assert ranges({"ranges": "learned"}) == ["learned", "searched", "learned"]
+
+
 def test_a_table_can_be_restricted_and_its_settings_changed() -> None:
     cells = plan(
         "main",

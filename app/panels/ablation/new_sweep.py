@@ -187,11 +187,11 @@ def _load_file(preset: str) -> None:
 def _places() -> Places | None:
     """The design and its points; `None` while what is written is not right."""
     st.markdown("## What is varied")
+    st.session_state.setdefault("sweep_design", "grid")
     chosen: Design = st.segmented_control(
         "Design",
         list(DESIGNS),
         format_func=lambda design: DESIGNS[design],
-        default="grid",
         required=True,
         key="sweep_design",
         label_visibility="collapsed",
