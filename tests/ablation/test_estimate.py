@@ -304,8 +304,10 @@ def test_a_run_of_before_a_setting_counts_with_its_default(
             "WHERE run_id = ?",
             (run_id,),
         )
-    assert numbers_of(known_pace(store.root, settings_like(), 1))[0] == pytest.approx(100)
-    assert known_pace(store.root, settings_like(replay=32), 1) is None
+    own = settings_like(ranges="minmax")
+    assert numbers_of(known_pace(store.root, own, 1))[0] == pytest.approx(100)
+    assert known_pace(store.root, settings_like(ranges="minmax", replay=32), 1) is None
+    assert known_pace(store.root, settings_like(), 1) is None
 
 
 def test_runs_with_as_many_neighbours_are_preferred(store: RunStore, log_run: LogRun) -> None:
