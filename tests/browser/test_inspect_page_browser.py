@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -116,17 +117,20 @@ def test_a_lasso_on_the_map_limits_the_gallery(browser: Any, app: App, finished:
         )
         keep_picture(page, "inspect-map")
         place = page.evaluate(PLACES, "sample_map")
-        middle = place["left"] + place["width"] / 2
+        low, high = figure["range"]
+        xs = sorted(trace(figure, "synthetic")["x"])
+        # Through the widest gap, so that no sample lies under the edge of the lasso.
+        before, behind = max(pairwise(xs), key=lambda pair: pair[1] - pair[0])
+        edge = place["left"] + place["width"] * ((before + behind) / 2 - low) / (high - low)
+        inside = xs.index(behind)
+        assert 0 < inside < samples
         top, bottom = place["top"] + 3, place["top"] + place["height"] - 3
-        corners = [(middle, top), (middle, bottom), (place["left"] + 3, bottom)]
+        corners = [(edge, top), (edge, bottom), (place["left"] + 3, bottom)]
         page.mouse.move(place["left"] + 3, top)
         page.mouse.down()
         for corner in (*corners, (place["left"] + 3, top + 2)):
             page.mouse.move(*corner, steps=8)
         page.mouse.up()
-        low, high = figure["range"]
-        inside = sum(x < (low + high) / 2 for x in trace(figure, "synthetic")["x"])
-        assert 0 < inside < samples
         answered(page, f"Only the {inside} samples")
         wait_until(lambda: page.locator(".tile").count() == inside, seconds=LONG)
 
