@@ -34,7 +34,7 @@ from adadfq_core.game.step import Outcome
 from adadfq_core.presets import preset_settings
 from adadfq_core.quant.fake_quant import fake_quantize
 from adadfq_core.quant.layers import QuantizedLayer
-from adadfq_core.quant.range_shares import RangeShares
+from adadfq_core.quant.range_shares import RangeShares, fake_quantize_clipping
 from adadfq_core.quant.ranges import ActivationQuantizer
 from adadfq_core.runs.loading import load_real_images, make_trainer
 from adadfq_core.shell.network_options import Assignments, assigned
@@ -77,8 +77,7 @@ class MaskedActivation(ActivationQuantizer):
     """An activation's quantizer that passes no gradient where it clips."""
 
     def forward(self, x: Tensor) -> Tensor:
-        low, high = self.range()
-        return fake_quantize(torch.clamp(x, low, high), self.bits, low, high)
+        return fake_quantize_clipping(x, self.bits, *self.range())
 
 
 class ChannelActivation(ActivationQuantizer):
