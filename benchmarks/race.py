@@ -86,6 +86,11 @@ class Racer:
         """Of its files."""
         return f"{self.network}-{self.bits}w{self.bits}a-{self.protocol}-seed{self.seed}"
 
+    def until(self, epochs: int) -> int:
+        """The last iteration of its curve, where the paper's protocol is played for `epochs`."""
+        whole = self.settings.iterations
+        return min(whole, epochs * PAPER_EPOCH) if self.protocol == "paper" else whole
+
 
 @dataclass(frozen=True)
 class Point:
@@ -127,10 +132,7 @@ def play(racer: Racer, data: str, epochs: int, states: Path) -> Iterator[Point]:
     kept = states / f"{racer.name}.pt"
     if kept.is_file():
         trainer.load_state_dict(torch.load(kept, weights_only=True))
-    until = settings.iterations
-    if racer.protocol == "paper":
-        until = min(until, epochs * PAPER_EPOCH)
-    while trainer.iteration < until:
+    while trainer.iteration < racer.until(epochs):
         trainer.play()
         if trainer.iteration % EVALUATE_EVERY[racer.protocol] == 0:
             accuracy = top1(trainer.quantized_network(), images.images, images.labels)
@@ -166,9 +168,11 @@ def record(
             racer = Racer(named, width, protocol, seed)
             path = folder / f"{racer.name}.csv"
             points = read_curve(path)
-            for point in play(racer, images.get(named, ""), epochs, states):
-                points = [p for p in points if p.iteration < point.iteration] + [point]
-                write_curve(path, points)
+            # A whole curve needs no state, which is not kept beside it.
+            if not points or points[-1].iteration < racer.until(epochs):
+                for point in play(racer, images.get(named, ""), epochs, states):
+                    points = [p for p in points if p.iteration < point.iteration] + [point]
+                    write_curve(path, points)
             if points:
                 typer.echo(f"{racer.name}\t{points[-1].iteration}\t{points[-1].top1:.2f} %")
 

@@ -6,7 +6,18 @@ import math
 from pathlib import Path
 
 import pytest
-from race import CURVES, PAPER_EPOCH, Field, Point, never_below, read_curve, write_curve
+from race import (
+    CURVES,
+    PAPER_EPOCH,
+    Field,
+    Point,
+    Racer,
+    app,
+    never_below,
+    read_curve,
+    write_curve,
+)
+from typer.testing import CliRunner
 
 
 def every(step: int, *tops: float) -> list[Point]:
@@ -51,6 +62,23 @@ def test_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert read_curve(path) == []
     write_curve(path, every(50, 12.34, 90.0))
     assert read_curve(path) == every(50, 12.34, 90.0)
+
+
+def test_a_whole_curve_stays_where_no_state_of_its_run_is_left(tmp_path: Path) -> None:
+    paths = {}
+    for protocol in ("paper", "interactive", "best"):
+        racer = Racer("fashion-resnet20", 3, protocol, 0)
+        paths[tmp_path / "curves" / f"{racer.name}.csv"] = racer.until(epochs=1)
+    (tmp_path / "curves").mkdir()
+    for path, until in paths.items():
+        write_curve(path, every(until // 2, 60, 70))
+    before = {path: path.read_bytes() for path in paths}
+    options = ["--network", "fashion-resnet20", "--bits", "3", "--seeds", "1", "--epochs", "1"]
+    folders = ["--folder", str(tmp_path / "curves"), "--states", str(tmp_path / "states")]
+    told = CliRunner().invoke(app, ["record", *options, *folders])
+    assert told.exit_code == 0, told.output
+    assert told.output.count("70.00 %") == 3
+    assert {path: path.read_bytes() for path in paths} == before
 
 
 def test_recorded_curves_rise_in_iterations_and_are_percentages() -> None:
