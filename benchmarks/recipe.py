@@ -3,6 +3,8 @@
 `python benchmarks/recipe.py --network cifar10-resnet20 --bits 3 plain learned` plays a
 run of the preset for each name and appends what it saw to `results/recipe.csv`; names joined by `+`
 are one run with all of them. `--set name=value` changes settings of all runs, as for `train`.
+`--recorded` plays the runs of that file once more and prints what they come to beside what was
+seen.
 
 An idea that helps moves into the engine as a setting; those that do not stay here, where the next
 one who has them finds what they gave.
@@ -28,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adadfq_core.errors import InputError
 from adadfq_core.game import step
 from adadfq_core.game.methods import Losses
 from adadfq_core.game.step import Outcome
@@ -200,8 +203,8 @@ IDEAS = {
 
 def play(
     network: str, bits: int, preset: str, names: str, seed: int, given: dict[str, Any]
-) -> None:
-    """One run with the ideas `names`, joined by `+`; prints and keeps what it saw."""
+) -> dict[str, Any]:
+    """One run with the ideas `names`, joined by `+`; returns what it saw by `COLUMNS`."""
     ideas = [IDEAS[name] for name in names.split("+")]
     changes: dict[str, Any] = {"network": network, "weight_bits": bits, "activation_bits": bits}
     for idea in ideas:
@@ -229,7 +232,7 @@ def play(
         if name := moments.get(trainer.iteration):
             seen[name] = top1(trainer.quantized_network(), measured.images, measured.labels)
     step.losses = plain_losses
-    row = {
+    return {
         "network": network,
         "bits": bits,
         "preset": preset,
@@ -240,7 +243,10 @@ def play(
         "iterations": settings.iterations,
         "ms_per_iteration": f"{1e3 * seconds / settings.iterations:.0f}",
     }
-    print("\t".join(f"{row[name]}" for name in COLUMNS), flush=True)
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Append `row` to the results."""
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -249,19 +255,51 @@ def play(
         writer.writerow(row)
 
 
+def play_recorded(changes: list[str]) -> None:
+    """Play each run of the results once more; tell what was seen then as `last_then`.
+
+    Ideas that are no longer here, and networks whose images are not at hand, are told and left out.
+    """
+    print("\t".join((*COLUMNS, "last_then")))
+    with RESULTS.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for then in rows:
+        gone = sorted(set(then["idea"].split("+")) - set(IDEAS))
+        if gone:
+            print(f"{then['idea']}: {gone[0]} is no longer among the ideas", file=sys.stderr)
+            continue
+        given = assigned([*then["changes"].split(), *changes])
+        bits, seed = int(then["bits"]), int(then["seed"])
+        try:
+            row = play(then["network"], bits, then["preset"], then["idea"], seed, given)
+        except InputError as error:
+            print(f"{then['network']}, {then['idea']}: {error}", file=sys.stderr)
+            continue
+        print(*row.values(), then["last"], sep="\t", flush=True)
+
+
 def main(
-    names: Annotated[list[str], typer.Argument(help=" · ".join(IDEAS))],
+    names: Annotated[list[str] | None, typer.Argument(help=" · ".join(IDEAS))] = None,
     network: Annotated[str, typer.Option()] = "fashion-resnet20",
     bits: Annotated[int, typer.Option()] = 3,
     preset: Annotated[str, typer.Option()] = "quick",
     seed: Annotated[int, typer.Option()] = 0,
     threads: Annotated[int, typer.Option()] = 1,
     changes: Assignments = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Play what the results have once more.")
+    ] = False,
 ) -> None:
     """Play one run for each of `names`."""
+    if recorded == bool(names):
+        raise typer.BadParameter("Give names of ideas, or --recorded alone.")
     torch.set_num_threads(threads)
-    for each in names:
-        play(network, bits, preset, each, seed, assigned(changes))
+    if recorded:
+        play_recorded(changes or [])
+    for each in names or ():
+        row = play(network, bits, preset, each, seed, assigned(changes))
+        print(*row.values(), sep="\t", flush=True)
+        keep(row)
 
 
 if __name__ == "__main__":
