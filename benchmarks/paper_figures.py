@@ -2,11 +2,11 @@
 
 After `python -m adadfq_core results --table main` and `--table margins`,
 `python benchmarks/paper_figures.py` reads these runs' logs and writes to `results/figures` what the
-Results page draws: CSV files of Q's losses, of H' over the epochs and of the latest samples, and a
-sheet of G's images for each number of bits. `--only losses` writes these alone: their course shows
-where the table was made with `--set evaluate_every=50`, which is another one. `--surface TABLE.csv`
-takes the accuracy over both boundaries from a table that `python -m adadfq_core sweeps table` has
-written.
+Results and Ablation pages draw: CSV files of Q's losses, of H' over the epochs and of the latest
+samples, and a sheet of G's images for each number of bits. `--only losses` writes these alone:
+their course shows where the table was made with `--set evaluate_every=50`, which is another one.
+`--surface TABLE.csv` takes the accuracy over both boundaries from a table that
+`python -m adadfq_core sweeps table` has written.
 """
 
 from __future__ import annotations
@@ -25,16 +25,14 @@ sys.path.insert(0, str(ROOT))
 
 import pandas as pd
 
-from adadfq_core import runs
 from adadfq_core.ablation.h_prime import h_prime_by_epoch, last_h_prime
 from adadfq_core.ablation.q_loss import q_loss_by_epoch
 from adadfq_core.home import runs_folder
-from adadfq_core.inspection.contact_sheet import contact_sheet
+from adadfq_core.inspection.latest_sheet import latest_sheet
 from adadfq_core.presets import MARGINS
 from adadfq_core.results.cells import plan
 from adadfq_core.results.claims import BASELINE, OURS
 from adadfq_core.results.found import find
-from adadfq_core.runs.records import RecordKind
 from adadfq_core.shell.network_options import Assignments, assigned
 
 FIGURES = ROOT / "benchmarks" / "results" / "figures"
@@ -101,13 +99,11 @@ def samples(source: Source, out: Path) -> None:
     """A sheet of G's images for each number of bits."""
     shares = []
     for bits in SHEETS:
-        record = runs.latest(source.root, source.runs("main", bits, OURS)[0], RecordKind.IMAGES)
-        assert record is not None
-        arrays = runs.arrays(source.root, record)
-        order = arrays["labels"].argsort(kind="stable")
-        (out / f"samples-{bits}.png").write_bytes(contact_sheet(arrays["pixels"][order]))
-        share = (arrays["p_logits"].argmax(1) == arrays["labels"]).mean()
-        shares.append(pd.DataFrame({"bits": [bits], "share": [share], "count": [len(order)]}))
+        sheet = latest_sheet(source.root, source.runs("main", bits, OURS)[0])
+        assert sheet is not None
+        (out / f"samples-{bits}.png").write_bytes(sheet.png)
+        numbers = {"bits": bits, "share": sheet.recognised, "count": sheet.count}
+        shares.append(pd.DataFrame([numbers]))
     write(out, "samples", shares)
 
 

@@ -58,7 +58,7 @@ class Samples:
         )
 
 
-def _sheet(store: RunStore, record: Record, classes: int) -> dict[str, np.ndarray]:
+def read_sheet(store: RunStore, record: Record, classes: int) -> dict[str, np.ndarray]:
     """The arrays of a sheet.
 
     Raises:
@@ -113,7 +113,7 @@ def read_samples(root: Path, run_id: str, known: Samples | None = None) -> Sampl
     new = []
     for iteration, (record, settings) in found.items():
         try:
-            new.append(sheet_columns(iteration, _sheet(store, record, len(classes)), settings))
+            new.append(sheet_columns(iteration, read_sheet(store, record, len(classes)), settings))
             sheets[iteration] = record
         except RunFailed as error:
             left_out[iteration] = str(error)

@@ -66,6 +66,11 @@ def paper_figures_panel(folder: Path) -> None:
     """Draw what there is in `folder`, as `benchmarks/paper_figures.py` writes it."""
     known = [name for name in _TITLES if (folder / f"{name}.csv").is_file()]
     if not known:
+        st.info(
+            "None of the paper's figures is here yet: `python benchmarks/paper_figures.py` makes "
+            "them from the runs of the tables.",
+            icon=":material/monitoring:",
+        )
         return
     st.markdown("## The paper's figures, remade")
     for name in known:
@@ -95,6 +100,7 @@ def paper_figures_panel(folder: Path) -> None:
 
 def _sheets(folder: Path, title: str, frame: pd.DataFrame) -> None:
     st.markdown(f"### {title}")
+    st.space("xxsmall")
     for bits in sorted(frame["bits"]):
         sheet = folder / f"samples-{bits}.png"
         if sheet.is_file():

@@ -8,11 +8,13 @@ from adadfq_core.ablation import control
 from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.home import runs_folder
 from app.markdown import plain
+from app.panels import results
 from app.panels.ablation.new_sweep import new_sweep_panel
 from app.panels.ablation.progress import chooser_row, progress_panel
 from app.panels.ablation.results import results_panel
 from app.panels.ablation.state import (
     NEW,
+    PAPER,
     RESULTS,
     SWEEP,
     VIEW,
@@ -21,6 +23,7 @@ from app.panels.ablation.state import (
     restore_next,
     tell_failure,
 )
+from app.panels.paper_figures import paper_figures_panel
 
 
 def page() -> None:
@@ -34,7 +37,7 @@ def page() -> None:
         st.session_state.setdefault(VIEW, RESULTS if known else NEW)
         view = st.segmented_control(
             "View",
-            (RESULTS, NEW),
+            (RESULTS, NEW, PAPER),
             required=True,
             key=VIEW,
             label_visibility="collapsed",
@@ -42,6 +45,8 @@ def page() -> None:
         tell_failure()
         if view == NEW:
             new_sweep_panel(root)
+        elif view == PAPER:
+            paper_figures_panel(results.FOLDER / "figures")
         elif not known:
             st.info(
                 "There is no sweep yet: press **New sweep**, choose what is varied and start it; "

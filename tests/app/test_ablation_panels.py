@@ -159,7 +159,7 @@ def test_the_most_frequent_reasons_are_told() -> None:
 
 def test_figures_are_offered_where_the_axes_fit() -> None:
     margins = table({"lambda_l": [0.0, 0.0, 0.2, 0.2], "lambda_u": [0.8, 1.0, 0.8, 1.0]})
-    assert {"Heat map", "Surface", "H' over epochs"} <= set(offered(margins))
+    assert {"Heat map", "Surface", "H' over epochs", "Samples"} <= set(offered(margins))
     assert "Against bits" not in offered(margins)
     words = table({"what_if": ["AdaDFQ", "GDFQ"] * 2, "bits": [3, 3, 4, 4]})
     assert "Against bits" in offered(words)

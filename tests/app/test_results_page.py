@@ -149,6 +149,17 @@ def test_the_paper_s_figures_are_drawn_each_with_a_sentence(page: AppTest, tmp_p
     assert any("They give 92.00 %, 0 of the other 3 places" in text for text in figures)
 
 
+def test_the_ablation_page_draws_the_paper_s_figures_as_well(page: AppTest, tmp_path: Path) -> None:
+    page.switch_page("views/ablation.py").run()
+    page.button_group(key="ablation_view").set_value("The paper's figures").run()
+    assert not page.exception and "paper_figures.py" in page.info[0].value
+    store_figures(tmp_path / "figures")
+    page.run()
+    assert not page.exception and not page.error and not page.info
+    told = " ".join(each.value for each in page.markdown).replace("\\", "")
+    assert "They give 92.00 %, 0 of the other 3 places" in told
+
+
 def test_a_damaged_figure_is_told_and_the_others_are_drawn(page: AppTest, tmp_path: Path) -> None:
     (tmp_path / "main.csv").write_text(to_csv(ROWS), encoding="utf-8")
     folder = tmp_path / "figures"

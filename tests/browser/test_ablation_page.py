@@ -62,6 +62,14 @@ FIGURES = {
     "Q's loss": "losses",
 }
 STEPS, WARMUP = 60, 20
+# P takes three of four for the class that was asked.
+IMAGES = {
+    "pixels": np.arange(4 * 64, dtype=np.uint8).reshape(4, 1, 8, 8),
+    "labels": np.array([0, 0, 1, 1]),
+    "h_prime": np.full(4, 0.5, np.float32),
+    "p_logits": np.array([[2, 1], [2, 1], [2, 1], [1, 2]], np.float32),
+    "q_logits": np.array([[2, 1], [1, 2], [2, 1], [1, 2]], np.float32),
+}
 FAILURE = "loss_g became nan at iteration 17; start again with smaller learning rates."
 
 
@@ -90,6 +98,7 @@ def store_run(store: SweepStore, settings: RunSettings, preset: str, top1: float
                     data = {"network": network, "top1": value, "seconds": seconds}
                     writer.append(RecordKind.EVALUATION, iteration, data)
             if iteration == STEPS:
+                writer.append(RecordKind.IMAGES, iteration, {}, IMAGES)
                 data = {"network": "q", "top1": top1, "seconds": seconds, "loss_q": 1.5}
                 writer.append(RecordKind.EVALUATION, iteration, data)
         writer.set_status(RunStatus.FINISHED)
@@ -259,6 +268,11 @@ def test_every_figure_is_drawn_and_fits(
                 " return main.clientWidth - main.scrollWidth; }"
             )
             assert room >= 0, f"{section} is wider than the page"
+        show(page, "Samples")
+        says(page, "λ_l = 0.25: P takes 75% of 4 for the class asked of G")
+        # The third run is not allowed.
+        assert page.get_by_role("img", name="G's images with λ_l").count() == 2
+        keep_picture(page, f"ablation-samples-{width}-{scheme}")
 
 
 def test_a_place_of_the_heat_map_opens_one_of_its_seeds_in_inspect(

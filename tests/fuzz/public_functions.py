@@ -230,7 +230,7 @@ EXCUSED = {
         embedding.projection: fit_projection
         embedding.umap_map: silent metric_rows usable_neighbors fit_layout
         inspection.sample_table: sheet_columns sample_table
-        inspection.samples: settings_at
+        inspection.samples: read_sheet settings_at
         inspection.selection: select page_of
         inspection.table_files: as_csv as_parquet
         lessons.memory: patchwork blend recall batchnorm_count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from adadfq_core.ablation.names import html_symbol, measure, value_text, words
 from adadfq_core.ablation.q_loss import q_loss_by_epoch
 from adadfq_core.ablation.states import CellStatus
 from adadfq_core.ablation.tables import ordered
+from adadfq_core.inspection.latest_sheet import LatestSheet, latest_sheet
 from app.charts.ablation.bits import BITS_AXES, LINE_AXES, bits_figure, bits_frame
 from app.charts.ablation.epochs import epochs_figure, epochs_frame
 from app.charts.ablation.heat_map import heat_map_figure, heat_map_frame
@@ -27,7 +29,7 @@ from app.charts.ablation.panels import Group
 from app.charts.ablation.parallel import parallel_figure, parallel_rows
 from app.charts.ablation.surface import surface_figure
 from app.components.live_chart import Download, live_chart
-from app.markdown import JOINER
+from app.markdown import JOINER, plain
 from app.panels.ablation.choices import (
     choice_row,
     choose_axis,
@@ -94,6 +96,11 @@ def _show(
 
 def _axis_name(axis: str) -> str:
     return html_symbol(axis) or words(axis)
+
+
+def _unmarked(name: str) -> str:
+    """A name within a figure's text in letters alone, with `λ_l` for what has a subscript there."""
+    return html.unescape(name.replace("<sub>", "_").replace("</sub>", ""))
 
 
 def _held(fixed: dict[str, Any]) -> str:
@@ -234,6 +241,25 @@ def _q_losses(root: Path, sweep: Sweep) -> None:
     _show(sweep, "losses", title, losses_figure(tables), lambda: losses_frame(tables), choice)
 
 
+@st.cache_data(max_entries=100, show_spinner=False)
+def _sheet(root: str, run_id: str) -> LatestSheet | None:
+    return latest_sheet(Path(root), run_id)
+
+
+def _samples(root: Path, sweep: Sweep) -> None:
+    groups, (by, fixed) = _choose_groups(sweep, "One sheet for each")
+    st.markdown(f"### G's latest images by {plain(_unmarked(_axis_name(by) + _held(fixed)))}")
+    st.space("xxsmall")
+    sheets = [(group, _sheet(str(root), group.run_ids[0])) for group in groups]
+    known = [(group, sheet) for group, sheet in sheets if sheet is not None]
+    if not known:
+        st.caption("drawn from the first result on")
+    for group, sheet in known:
+        name = _unmarked(group.name)
+        told = f"P takes {sheet.recognised:.0%} of {sheet.count} for the class asked of G"
+        st.image(sheet.png, caption=f"{plain(name)}: {told}", alt=f"G's images with {name}")
+
+
 FIGURES = {
     "Heat map": Figure(lambda frame: len(varied_axes(frame)) > 1 and is_crossed(frame), _heat_map),
     "Surface": Figure(lambda frame: len(numeric_axes(frame)) > 1 and is_crossed(frame), _surface),
@@ -244,5 +270,6 @@ FIGURES = {
     "Histogram of H'": Figure(lambda frame: bool(_grouping_axes(frame)), _mirrored),
     "H' over epochs": Figure(lambda frame: bool(_grouping_axes(frame)), _epochs),
     "Q's loss": Figure(lambda frame: bool(_grouping_axes(frame)), _q_losses),
+    "Samples": Figure(lambda frame: bool(_grouping_axes(frame)), _samples),
 }
 """The pictures by what they are called."""

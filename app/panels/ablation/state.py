@@ -24,7 +24,7 @@ SWEEP = "sweep_id"
 """Key of the widget that chooses the sweep; other pages set it, and `VIEW`, to open one."""
 
 VIEW = "ablation_view"
-RESULTS, NEW = "Results", "New sweep"
+RESULTS, NEW, PAPER = "Results", "New sweep", "The paper's figures"
 
 _QUERY = "sweep"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
