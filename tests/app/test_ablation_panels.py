@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -20,9 +21,11 @@ from adadfq_core.ablation.states import CellInfo, CellStatus, SweepInfo, SweepSt
 from adadfq_core.ablation.sweeps import SweepStore
 from adadfq_core.ablation.tables import TOP1
 from adadfq_core.errors import RunFailed
+from adadfq_core.inspection.contact_sheet import contact_sheet
+from adadfq_core.inspection.latest_sheet import LatestSheet
 from adadfq_core.settings_file import from_yaml
 from app import access
-from app.panels.ablation import opening
+from app.panels.ablation import figures, opening
 from app.panels.ablation.axes import VARIED, explained, suggested
 from app.panels.ablation.choices import is_crossed, numeric_axes, usual_place, varied_axes
 from app.panels.ablation.figures import groups_of, offered
@@ -205,6 +208,35 @@ def test_groups_hold_the_ended_runs_of_one_value_each_with_their_margin() -> Non
     ]
     assert groups[1].name == "λ<sub>l</sub> = 0.2"
     assert len(groups_of(sweep, "lambda_l", {"lambda_u": 1.0})) == 1
+
+
+def _page_of_samples(root: object, sweep: object) -> None:
+    # Streamlit runs these lines alone, without the names of this file.
+    from app.panels.ablation.figures import FIGURES
+
+    FIGURES["Samples"].draw(root, sweep)
+
+
+def test_a_sheet_that_cannot_be_read_is_told_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    png = contact_sheet(np.zeros((4, 1, 8, 8), np.uint8))
+
+    def stored(_: Path, run_id: str) -> LatestSheet | None:
+        if run_id == "run-0":
+            raise RunFailed("images-20.npz is damaged.")
+        return LatestSheet(png, 20, 4, 0.75) if run_id == "run-1" else None
+
+    monkeypatch.setattr(figures, "latest_sheet", stored)
+    frame = table({"lambda_l": [0.0, 0.1, 0.2]})
+    page = AppTest.from_function(
+        _page_of_samples, args=(tmp_path, Sweep(sweep_of(), (), frame))
+    ).run()
+    assert not page.exception
+    assert "λ_l = 0: images-20.npz is damaged." in told(page)
+    assert "λ_l = 0.2: no images are stored" in told(page)
+    (image,) = page.get("image")
+    assert "λ_l = 0.1: P takes 75%" in image.captions[0].replace("\\", "")
 
 
 @pytest.fixture

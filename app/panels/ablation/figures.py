@@ -18,6 +18,7 @@ from adadfq_core.ablation.names import html_symbol, measure, value_text, words
 from adadfq_core.ablation.q_loss import q_loss_by_epoch
 from adadfq_core.ablation.states import CellStatus
 from adadfq_core.ablation.tables import ordered
+from adadfq_core.errors import InputError, RunFailed
 from adadfq_core.inspection.latest_sheet import LatestSheet, latest_sheet
 from app.charts.ablation.bits import BITS_AXES, LINE_AXES, bits_figure, bits_frame
 from app.charts.ablation.epochs import epochs_figure, epochs_frame
@@ -250,12 +251,19 @@ def _samples(root: Path, sweep: Sweep) -> None:
     groups, (by, fixed) = _choose_groups(sweep, "One sheet for each")
     st.markdown(f"### G's latest images by {plain(_unmarked(_axis_name(by) + _held(fixed)))}")
     st.space("xxsmall")
-    sheets = [(group, _sheet(str(root), group.run_ids[0])) for group in groups]
-    known = [(group, sheet) for group, sheet in sheets if sheet is not None]
-    if not known:
+    if not groups:
         st.caption("drawn from the first result on")
-    for group, sheet in known:
+    for group in groups:
         name = _unmarked(group.name)
+        try:
+            sheet = _sheet(str(root), group.run_ids[0])
+        except (InputError, RunFailed) as error:
+            # The other sheets are worth seeing.
+            st.error(f"{plain(name)}: {plain(str(error))}")
+            continue
+        if sheet is None:
+            st.caption(f"{plain(name)}: no images are stored")
+            continue
         told = f"P takes {sheet.recognised:.0%} of {sheet.count} for the class asked of G"
         st.image(sheet.png, caption=f"{plain(name)}: {told}", alt=f"G's images with {name}")
 
