@@ -1,7 +1,7 @@
 """How soon is Q as accurate as the paper's protocol makes it after 5, 20 and 60 of its epochs?
 
 These run against each other: the paper's protocol in the plain game of `plain_game.py`, the same
-protocol in the engine, and the presets interactive and best. Two commands:
+protocol in the engine, and the interactive preset. Two commands:
 
 `python benchmarks/race.py record` plays what is missing and writes top-1 of Q on the network's own
 test images against iterations to `results/race`. It takes hours; what was interrupted goes on where
@@ -46,11 +46,10 @@ from adadfq_core.training.trainer import Trainer
 from adadfq_core.zoo.loading import load_float_network
 
 CURVES = ROOT / "benchmarks" / "results" / "race"
-CONTENDERS = ("interactive", "best")
-PROTOCOLS = {"paper": "paper-cifar", **{name: name for name in CONTENDERS}}
+PROTOCOLS = {"paper": "paper-cifar", "interactive": "interactive"}
 MARKS = (5, 20, 60)
 PAPER_EPOCH = preset_settings(PROTOCOLS["paper"]).iterations_per_epoch
-EVALUATE_EVERY = {"paper": PAPER_EPOCH, **dict.fromkeys(CONTENDERS, 50)}
+EVALUATE_EVERY = {"paper": PAPER_EPOCH, "interactive": 50}
 NETWORKS = ("fashion-resnet20", "cifar10-resnet20")
 BITS = (3, 4)
 SEEDS = 3
@@ -257,12 +256,10 @@ class Field:
         taken = {"plain": iterations["paper"], **iterations}
         return {name: count * self.ms[name] / 1e3 for name, count in taken.items()}
 
-    def behind(self) -> dict[str, float]:
-        """The most by which each contender is below the plain game at equal time, in points."""
-        paper, plain = self.curves["paper"], self.ms["plain"]
-        return {
-            name: never_below(self.curves[name], paper, self.ms[name], plain) for name in CONTENDERS
-        }
+    def behind(self) -> float:
+        """The most by which the preset is below the plain game at equal time, in points."""
+        fast, slow = self.curves["interactive"], self.curves["paper"]
+        return never_below(fast, slow, self.ms["interactive"], self.ms["plain"])
 
 
 def fields(folder: Path, seconds: float) -> Iterator[Field]:
@@ -288,15 +285,15 @@ def compare(
 ) -> None:
     """Measure times of an iteration and tell who reached which mark when.
 
-    The last line of a seed tells by how many points, at most, a preset is below the plain game at
-    equal time.
+    The last line of a seed tells by how many points, at most, the preset is below the plain game
+    at equal time.
     """
     torch.set_num_threads(threads)
     console = Console()
     rows = []
     found = itertools.groupby(fields(folder, seconds), lambda each: (each.network, each.bits))
     for (network, bits), group in found:
-        table = Table("seed", "epochs", "top-1, %", "plain", "engine", *CONTENDERS)
+        table = Table("seed", "epochs", "top-1, %", "plain", "engine", "interactive")
         for each in group:
             behind = each.behind()
             for mark, top in each.marks():
@@ -307,8 +304,8 @@ def compare(
                 about = {"network": network, "bits": bits, "seed": each.seed}
                 about |= {"epochs": mark, "top1": top, "behind": behind}
                 rows.append({**about, "seconds": took, "ms": each.ms})
-            points = [f"{points:.2f} points" for points in behind.values()]
-            table.add_row(str(each.seed), "behind", "", "", "", *points, end_section=True)
+            points = f"{behind:.2f} points"
+            table.add_row(str(each.seed), "behind", "", "", "", points, end_section=True)
             ms = ", ".join(f"{name} {value:.0f}" for name, value in each.ms.items())
         console.print(f"{network}, {bits} bits, ms per iteration with {threads} threads: {ms}")
         console.print(table)

@@ -9,6 +9,7 @@ import pytest
 from race import (
     CURVES,
     PAPER_EPOCH,
+    PROTOCOLS,
     Field,
     Point,
     Racer,
@@ -24,14 +25,14 @@ def every(step: int, *tops: float) -> list[Point]:
     return [Point(step * number, top) for number, top in enumerate(tops, start=1)]
 
 
-# After 5 and 20 epochs 70 and 80 %; the plain game takes 200 ms, the engine 100, presets 50 and 80.
+# After 5 and 20 epochs 70 and 80 %; the plain game takes 200 ms, the engine 100, the preset 50.
 PAPER = every(PAPER_EPOCH, *[60] * 4, 70, *[75] * 14, 80)
 FIELD = Field(
     "fashion-resnet20",
     3,
     0,
-    {"paper": PAPER, "interactive": every(50, 72, 79), "best": every(50, 69, 82)},
-    {"plain": 200.0, "paper": 100.0, "interactive": 50.0, "best": 80.0},
+    {"paper": PAPER, "interactive": every(50, 69, 72, 79)},
+    {"plain": 200.0, "paper": 100.0, "interactive": 50.0},
 )
 
 
@@ -40,16 +41,16 @@ def test_only_marks_that_the_paper_s_protocol_has_come_to_count() -> None:
 
 
 def test_who_was_there_when() -> None:
-    at_70 = {"plain": 200.0, "paper": 100.0, "interactive": 2.5, "best": 8.0}
+    at_70 = {"plain": 200.0, "paper": 100.0, "interactive": 5.0}
     assert FIELD.seconds(70) == pytest.approx(at_70)
     assert FIELD.seconds(80) == pytest.approx(
-        {"plain": 800.0, "paper": 400.0, "interactive": math.inf, "best": 8.0}
+        {"plain": 800.0, "paper": 400.0, "interactive": math.inf}
     )
 
 
-def test_how_far_a_preset_is_below_the_plain_game_at_equal_time() -> None:
-    # The last of interactive's points holds on, while the plain game comes to 80.
-    assert FIELD.behind() == pytest.approx({"interactive": 1.0, "best": 0.0})
+def test_how_far_the_preset_is_below_the_plain_game_at_equal_time() -> None:
+    # The last of its points holds on, while the plain game comes to 80.
+    assert FIELD.behind() == pytest.approx(1.0)
 
 
 def test_before_its_first_evaluation_a_preset_is_behind_nobody() -> None:
@@ -66,7 +67,7 @@ def test_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_whole_curve_stays_where_no_state_of_its_run_is_left(tmp_path: Path) -> None:
     paths = {}
-    for protocol in ("paper", "interactive", "best"):
+    for protocol in PROTOCOLS:
         racer = Racer("fashion-resnet20", 3, protocol, 0)
         paths[tmp_path / "curves" / f"{racer.name}.csv"] = racer.until(epochs=1)
     (tmp_path / "curves").mkdir()
@@ -77,7 +78,7 @@ def test_a_whole_curve_stays_where_no_state_of_its_run_is_left(tmp_path: Path) -
     folders = ["--folder", str(tmp_path / "curves"), "--states", str(tmp_path / "states")]
     told = CliRunner().invoke(app, ["record", *options, *folders])
     assert told.exit_code == 0, told.output
-    assert told.output.count("70.00 %") == 3
+    assert told.output.count("70.00 %") == 2
     assert {path: path.read_bytes() for path in paths} == before
 
 
