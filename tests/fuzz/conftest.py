@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from command_line import Shell, start_nothing
-from hostile import Hunt, Place, rows_and_files
+from hostile import Hunt, Place
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from samples import write_samples
@@ -107,7 +107,7 @@ def place(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pl
     here.mkdir()
     monkeypatch.setenv("ADADFQ_HOME", str(home))
     monkeypatch.chdir(here)
-    return Place(home, here, pristine, rows_and_files(home))
+    return Place(home, here, pristine)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -84,14 +84,28 @@ def rows_and_files(home: Path) -> dict[str, object]:
     return found
 
 
-@dataclass(frozen=True)
+def _marks(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """What tells, without a look into files, that something below `folder` was touched."""
+    found = {}
+    for path in folder.rglob("*"):
+        told = path.lstat()
+        found[path] = (told.st_ino, told.st_mode, told.st_size, told.st_mtime_ns)
+    return found
+
+
+@dataclass
 class Place:
     """Where a command is tried: a home folder, a folder to stand in, and what both hold."""
 
     home: Path
     here: Path
     pristine: Path
-    stored: dict[str, object]
+    stored: dict[str, object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at what is there at first."""
+        self.stored = rows_and_files(self.home)
+        self._untouched = _marks(self.home)
 
     @property
     def root(self) -> Path:
@@ -108,8 +122,10 @@ class Place:
 
     def restore(self) -> None:
         """Bring everything back to how it was."""
-        shutil.rmtree(self.home)
-        shutil.copytree(self.pristine, self.home)
+        if _marks(self.home) != self._untouched:
+            shutil.rmtree(self.home)
+            shutil.copytree(self.pristine, self.home)
+            self._untouched = _marks(self.home)
         for left in self.here.iterdir():
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)

@@ -242,7 +242,7 @@ def _pictures(folder: Path) -> None:
     (folder / "line" / "broken.png").write_bytes(b"not a picture")
 
 
-@pytest.mark.parametrize("data", ["pictures", "none"])
+@pytest.mark.parametrize("data", ["pictures", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_network_of_ones_own_without_batchnorm_from_theshell(
     tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,7 +121,9 @@ def test_a_layer_of_nothing_but_bias(
     assert found.agreement.same == 64
 
 
-@pytest.mark.parametrize("bits", [3, 5, 8])
+@pytest.mark.parametrize(
+    "bits", [3, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (5, 8))]
+)
 def test_the_bundled_network_on_real_images(bits: int, tmp_path: Path) -> None:
     entry = find("fashion-resnet20")
     data = load_evaluation_data("fashion-mnist", entry.images, 400)
