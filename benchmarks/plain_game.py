@@ -191,6 +191,11 @@ class PlainGame:
 
     def step(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One iteration for noise `(B, latent_dim)` and classes `(B,)`; `L_G` and `L_Q`."""
+        loss_g, images, p_logits = self.move_g(z, labels)
+        return loss_g, self.move_q(images, p_logits)
+
+    def move_g(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """G's move, all of an iteration of the warm-up; `L_G`, the images and P's logits."""
         s = self.settings
         self._statistics.clear()
         self.optimizer_g.zero_grad()
@@ -210,11 +215,14 @@ class PlainGame:
         loss_g = too_low + too_high + s.beta * balance + s.gamma * statistics
         loss_g.backward()
         self.optimizer_g.step()
+        return loss_g.detach(), images.detach(), p_logits.detach()
 
+    def move_q(self, images: Tensor, p_logits: Tensor) -> Tensor:
+        """Q's move on G's images; `L_Q`."""
+        t = self.settings.temperature
         self.optimizer_q.zero_grad()
-        q_logits = self.q(images.detach())
-        difference = (p_logits.detach() - q_logits) / s.temperature
-        loss_q = -(s.temperature**2) * _entropy(difference).mean()
+        q_logits = self.q(images)
+        loss_q = -(t**2) * _entropy((p_logits - q_logits) / t).mean()
         loss_q.backward()
         self.optimizer_q.step()
-        return loss_g.detach(), loss_q.detach()
+        return loss_q.detach()

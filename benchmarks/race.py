@@ -8,9 +8,9 @@ test images against iterations to `results/race`. It takes hours; what was inter
 it was. The plain game computes what the engine computes (see `step.py`), so one curve of the
 paper's protocol serves both.
 
-`python benchmarks/race.py compare` measures the time of one iteration of all, in turn in one
-process on a machine that does nothing else, and turns iterations into seconds. Nobody's evaluations
-are counted.
+`python benchmarks/race.py compare` measures the time of one iteration of all, within the warm-up
+and after it, in turn in one process on a machine that does nothing else, and turns iterations into
+seconds. Nobody's evaluations are counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -176,34 +177,68 @@ def record(
                 typer.echo(f"{racer.name}\t{points[-1].iteration}\t{points[-1].top1:.2f} %")
 
 
-def milliseconds(network: str, bits: int, seconds: float) -> dict[str, float]:
-    """Median milliseconds of one iteration after the warm-up: plain, and each of `PROTOCOLS`.
+@dataclass(frozen=True)
+class Pace:
+    """How long iterations take.
+
+    Attributes:
+        warmup_iterations: how many of the first are of G's move alone.
+        warmup_ms: of one of these, in milliseconds.
+        ms: of one behind them.
+    """
+
+    warmup_iterations: int
+    warmup_ms: float
+    ms: float
+
+    def seconds(self, iterations: float) -> float:
+        """Of so many iterations from the start."""
+        warmup = min(iterations, self.warmup_iterations)
+        return (warmup * self.warmup_ms + (iterations - warmup) * self.ms) / 1e3
+
+
+def paces(network: str, bits: int, seconds: float) -> dict[str, Pace]:
+    """Of the plain game and each of `PROTOCOLS`, by medians.
 
     Each plays in turn with the others, so a machine that slows down changes all.
     """
-    trainers: dict[str, Trainer] = {}
+    warming: dict[str, Trainer] = {}
+    playing: dict[str, Trainer] = {}
     for protocol in PROTOCOLS:
         settings = Racer(network, bits, protocol, 0).settings
-        settings = settings.model_copy(
+        short = settings.model_copy(
             update={"iterations_per_epoch": WARMUP_ITERATIONS, "warmup_epochs": 1}
         )
         loaded = load_float_network(settings)
-        trainers[protocol] = make_trainer(settings, loaded, torch.device("cpu"), None)
+        warming[protocol] = make_trainer(settings, loaded, torch.device("cpu"), None)
+        playing[protocol] = make_trainer(short, loaded, torch.device("cpu"), None)
         for _ in range(WARMUP_ITERATIONS):
-            trainers[protocol].play()
-    paper = trainers["paper"]
+            playing[protocol].play()
+    paper = playing["paper"]
     loaded = load_float_network(paper.settings)
     plain = plain_game_of(paper, loaded.network, loaded.images.shape)
     source = draws(paper)
-    times: dict[str, list[float]] = {name: [] for name in ("plain", *PROTOCOLS)}
+    names = ("plain", *PROTOCOLS)
+    warmup_times: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times["plain"]) < 6:
         noise, labels = next(source)
-        times["plain"].append(seconds_of(lambda n=noise, y=labels: plain.step(n, y)))  # type: ignore[misc]
-        for protocol, trainer in trainers.items():
-            times[protocol].append(seconds_of(trainer.play))
-    # The first allocate.
-    return {name: 1e3 * statistics.median(taken[1:]) for name, taken in times.items()}
+        warmup_times["plain"].append(seconds_of(partial(plain.move_g, noise, labels)))
+        times["plain"].append(seconds_of(partial(plain.step, noise, labels)))
+        for protocol in PROTOCOLS:
+            warmup_times[protocol].append(seconds_of(warming[protocol].play))
+            times[protocol].append(seconds_of(playing[protocol].play))
+    warmups = {name: trainer.settings.warmup_iterations for name, trainer in warming.items()}
+    # The plain game plays the paper's protocol. The first of each allocate.
+    return {
+        name: Pace(
+            warmups[name if name in warmups else "paper"],
+            1e3 * statistics.median(warmup_times[name][1:]),
+            1e3 * statistics.median(times[name][1:]),
+        )
+        for name in names
+    }
 
 
 def reached(points: list[Point], accuracy: float) -> float:
@@ -211,17 +246,17 @@ def reached(points: list[Point], accuracy: float) -> float:
     return next((p.iteration for p in points if p.top1 >= accuracy), math.inf)
 
 
-def at(points: list[Point], iterations: float) -> float | None:
-    """Top-1 at the last evaluation within so many iterations; `None` before the first."""
-    seen = [p.top1 for p in points if p.iteration <= iterations]
+def at(points: list[Point], pace: Pace, seconds: float) -> float | None:
+    """Top-1 at the last evaluation within so many seconds; `None` before the first."""
+    seen = [p.top1 for p in points if pace.seconds(p.iteration) <= seconds]
     return seen[-1] if seen else None
 
 
-def never_below(fast: list[Point], slow: list[Point], ms: float, slow_ms: float) -> float:
+def most_behind(fast: list[Point], pace: Pace, slow: list[Point], slow_pace: Pace) -> float:
     """The most, in points of top-1, by which `fast` is below `slow` at equal time."""
     behind = 0.0
     for point in slow:
-        own = at(fast, point.iteration * slow_ms / ms)
+        own = at(fast, pace, slow_pace.seconds(point.iteration))
         if own is not None:
             behind = max(behind, point.top1 - own)
     return behind
@@ -229,50 +264,51 @@ def never_below(fast: list[Point], slow: list[Point], ms: float, slow_ms: float)
 
 @dataclass(frozen=True)
 class Field:
-    """All racers of one network, number of bits and seed, and their times of an iteration.
+    """All racers of one network, number of bits and seed.
 
     Attributes:
-        curves: by protocol; empty where none was recorded.
-        ms: of one iteration, by protocol and of the plain game.
+        curves: by protocol.
+        paces: by protocol and of the plain game.
     """
 
     network: str
     bits: int
     seed: int
     curves: dict[str, list[Point]]
-    ms: dict[str, float]
+    paces: dict[str, Pace]
 
     def marks(self) -> list[tuple[int, float]]:
         """The marks that the paper's protocol has come to, in its epochs, with its top-1 there."""
-        paper = self.curves["paper"]
-        found = [(mark, at(paper, mark * PAPER_EPOCH)) for mark in MARKS]
-        last = paper[-1].iteration if paper else 0
-        return [(mark, top) for mark, top in found if top and last >= mark * PAPER_EPOCH]
+        tops = {point.iteration: point.top1 for point in self.curves["paper"]}
+        iterations = {mark: mark * PAPER_EPOCH for mark in MARKS}
+        return [(mark, tops[last]) for mark, last in iterations.items() if last in tops]
 
     def seconds(self, top1: float) -> dict[str, float]:
         """How long the plain game and each protocol took to `top1`, infinite where it never did."""
         iterations = {name: reached(curve, top1) for name, curve in self.curves.items()}
         # The plain game computes what the engine does, so it has the same curve.
         taken = {"plain": iterations["paper"], **iterations}
-        return {name: count * self.ms[name] / 1e3 for name, count in taken.items()}
+        return {name: self.paces[name].seconds(count) for name, count in taken.items()}
 
     def behind(self) -> float:
         """The most by which the preset is below the plain game at equal time, in points."""
         fast, slow = self.curves["interactive"], self.curves["paper"]
-        return never_below(fast, slow, self.ms["interactive"], self.ms["plain"])
+        return most_behind(fast, self.paces["interactive"], slow, self.paces["plain"])
 
 
 def fields(folder: Path, seconds: float) -> Iterator[Field]:
-    """All that `record` has left in `folder`; times are measured for `seconds` a network."""
-    timed: dict[tuple[str, int], dict[str, float]] = {}
+    """All of `folder` with both curves; times are measured for `seconds` a network."""
+    timed: dict[tuple[str, int], dict[str, Pace]] = {}
     for path in sorted(folder.glob("*-paper-seed*.csv")):
         name, seed = path.stem.split("-paper-seed")
         network, pair = name.rsplit("-", 1)
         bits = int(pair[0])
         racers = {name: Racer(network, bits, name, int(seed)) for name in PROTOCOLS}
         curves = {name: read_curve(folder / f"{each.name}.csv") for name, each in racers.items()}
+        if not all(curves.values()):
+            continue
         if (network, bits) not in timed:
-            timed[network, bits] = milliseconds(network, bits, seconds)
+            timed[network, bits] = paces(network, bits, seconds)
         yield Field(network, bits, int(seed), curves, timed[network, bits])
 
 
@@ -303,11 +339,17 @@ def compare(
                 table.add_row(str(each.seed), str(mark), f"{top:.2f}", plain, *cells)
                 about = {"network": network, "bits": bits, "seed": each.seed}
                 about |= {"epochs": mark, "top1": top, "behind": behind}
-                rows.append({**about, "seconds": took, "ms": each.ms})
+                timed = {name: asdict(pace) for name, pace in each.paces.items()}
+                rows.append({**about, "seconds": took, "paces": timed})
             points = f"{behind:.2f} points"
             table.add_row(str(each.seed), "behind", "", "", "", points, end_section=True)
-            ms = ", ".join(f"{name} {value:.0f}" for name, value in each.ms.items())
-        console.print(f"{network}, {bits} bits, ms per iteration with {threads} threads: {ms}")
+            ms = ", ".join(
+                f"{name} {pace.warmup_ms:.0f} / {pace.ms:.0f}" for name, pace in each.paces.items()
+            )
+        console.print(
+            f"{network}, {bits} bits, ms per iteration of the warm-up / behind it, {threads} "
+            f"threads: {ms}"
+        )
         console.print(table)
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -11,10 +11,11 @@ from race import (
     PAPER_EPOCH,
     PROTOCOLS,
     Field,
+    Pace,
     Point,
     Racer,
     app,
-    never_below,
+    most_behind,
     read_curve,
     write_curve,
 )
@@ -32,7 +33,7 @@ FIELD = Field(
     3,
     0,
     {"paper": PAPER, "interactive": every(50, 69, 72, 79)},
-    {"plain": 200.0, "paper": 100.0, "interactive": 50.0},
+    {"plain": Pace(0, 0, 200.0), "paper": Pace(0, 0, 100.0), "interactive": Pace(0, 0, 50.0)},
 )
 
 
@@ -54,8 +55,15 @@ def test_how_far_the_preset_is_below_the_plain_game_at_equal_time() -> None:
 
 
 def test_before_its_first_evaluation_a_preset_is_behind_nobody() -> None:
-    assert never_below(every(1000, 50), every(200, 60, 70), ms=1.0, slow_ms=1.0) == 0
-    assert never_below(every(300, 50), every(200, 60, 70), ms=1.0, slow_ms=1.0) == 20
+    same = Pace(0, 0, 1.0)
+    assert most_behind(every(1000, 50), same, every(200, 60, 70), same) == 0
+    assert most_behind(every(300, 50), same, every(200, 60, 70), same) == 20
+
+
+def test_iterations_of_the_warmup_have_a_time_of_their_own() -> None:
+    pace = Pace(warmup_iterations=10, warmup_ms=100.0, ms=200.0)
+    assert [pace.seconds(n) for n in (5, 10, 15)] == pytest.approx([0.5, 1.0, 2.0])
+    assert pace.seconds(math.inf) == math.inf
 
 
 def test_curves_come_back_as_they_were_written(tmp_path: Path) -> None:
