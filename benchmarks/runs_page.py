@@ -98,6 +98,7 @@ def make_store(root: Path, number: int) -> None:
     """Fill the folder `root` with `number` runs that have ended, and their sweeps."""
     from adadfq_core.presets import preset_settings
     from adadfq_core.runs import RunStatus
+    from adadfq_core.runs.row_checksums import register
     from adadfq_core.runs.store import RunStore
 
     store = RunStore(root)
@@ -105,6 +106,7 @@ def make_store(root: Path, number: int) -> None:
     steps = step_texts(plain.iterations, plain.batch)
     now = time.time()
     with closing(sqlite3.connect(store.database)) as connection:
+        register(connection)
         connection.execute("PRAGMA synchronous = OFF")
         for place in range(number):
             changes = {"lambda_l": MARGINS[place % 7], "lambda_u": 0.5 + MARGINS[place // 7 % 7]}
