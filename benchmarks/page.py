@@ -1,7 +1,7 @@
 """What does the live page cost the training, and how soon does it answer?
 
 Run `python benchmarks/page.py`, on a machine that does nothing else: about ten minutes, with
-`--quick` about seven. A run of the interactive preset trains all the while, past its warm-up. The
+`--quick` about five. A run of the interactive preset trains all the while, past its warm-up. The
 page is closed, open, closed, open ... and closed again; each phase has a window of `--seconds` in
 which nobody touches anything, and what an open phase shows is compared with the mean of the two
 closed ones beside it, so a machine that slows down steadily changes nothing. The presses follow
@@ -54,7 +54,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
 OPEN_PHASES = 3
 PRESSES_A_PHASE = 8
-QUICK_SECONDS = 15
+QUICK_OPEN_PHASES, QUICK_SECONDS = 2, 15
 # The memory of a fresh session first grows with what it loads.
 FIRST_MINUTES = 3
 # For the presses and the start, beside the windows.
@@ -174,7 +174,7 @@ def tell(text: str) -> None:
 
 
 def measured(
-    stage: Stage, seconds: int, memory_minutes: int
+    stage: Stage, open_phases: int, seconds: int, memory_minutes: int
 ) -> tuple[list[Phase], dict[str, list[float]], Phase | None]:
     """All phases in turn, with the presses of the open ones: what `summarize` takes."""
     from page_support import opened_page, press_pause, press_pill, press_slider, watch
@@ -184,8 +184,8 @@ def measured(
     taken: dict[str, list[float]] = {name: [] for name in press}
     tell("page closed")
     phases = [watch(stage, seconds)]
-    for number in range(1, OPEN_PHASES + 1):
-        tell(f"page open, {number} of {OPEN_PHASES}")
+    for number in range(1, open_phases + 1):
+        tell(f"page open, {number} of {open_phases}")
         with opened_page(stage) as (page, traffic):
             phases.append(watch(stage, seconds, page, traffic))
             for name, act in press.items():
@@ -202,7 +202,10 @@ def measured(
 
 def main(
     seconds: Annotated[int, typer.Option(min=5, help="Length of a phase's window.")] = 40,
-    quick: Annotated[bool, typer.Option("--quick", help=f"{QUICK_SECONDS} s a window.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help=f"{QUICK_OPEN_PHASES} open phases of {QUICK_SECONDS} s."),
+    ] = False,
     memory_minutes: Annotated[
         int, typer.Option(max=120, help="Watch the server's memory so long; 0 leaves it out.")
     ] = 0,
@@ -225,16 +228,17 @@ def main(
         raise typer.BadParameter(
             f"--json {json_file} is in a folder that does not exist; make it or name another."
         )
+    open_phases = OPEN_PHASES
     if quick:
-        seconds = QUICK_SECONDS
-    all_seconds = (2 * OPEN_PHASES + 1) * seconds + 60 * memory_minutes + OTHER_SECONDS
+        open_phases, seconds = QUICK_OPEN_PHASES, QUICK_SECONDS
+    all_seconds = (2 * open_phases + 1) * seconds + 60 * memory_minutes + OTHER_SECONDS
     tell("starting the run, the server and the browser")
     try:
         with (
             tempfile.TemporaryDirectory() as home,
             staged(Path(home), all_seconds // SHORTEST_EPOCH_SECONDS) as stage,
         ):
-            phases, presses, long_phase = measured(stage, seconds, memory_minutes)
+            phases, presses, long_phase = measured(stage, open_phases, seconds, memory_minutes)
             about = {**machine(), "browser": stage.browser.version}
     except (InputError, RunFailed) as error:
         typer.echo(f"Error: {error}", err=True)
