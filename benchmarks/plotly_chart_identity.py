@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -21,9 +22,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
 KINDS = {"st.plotly_chart": ".js-plotly-plot", "live_chart": ".live-chart"}
 POINTS_WATCHED = 5
+# Null while the chart is taken away and not yet there again.
 STATE = """(selector) => {
   const node = document.querySelector(selector);
-  return {
+  return node?._fullData && {
     same: node === window.markedNode,
     hidden: node._fullData[1].visible === "legendonly",
     points: node._fullData[0].x.length,
@@ -59,14 +61,15 @@ def watch(browser_page: object, url: str, kind: str, wait_until: Callable[..., N
     browser_page.wait_for_selector(f"{selector} .legendtoggle", timeout=60_000)
     browser_page.evaluate("(s) => { window.markedNode = document.querySelector(s); }", selector)
     browser_page.locator(f"{selector} .legendtoggle").nth(1).click()
-    aim = browser_page.evaluate(STATE, selector)["points"] + POINTS_WATCHED
+    seen: list[dict[str, Any]] = []
 
     def grown() -> bool:
-        ready = browser_page.evaluate("(s) => !!document.querySelector(s)?._fullData", selector)
-        return ready and browser_page.evaluate(STATE, selector)["points"] >= aim
+        if state := browser_page.evaluate(STATE, selector):
+            seen.append(state)
+        return len(seen) > 0 and seen[-1]["points"] >= seen[0]["points"] + POINTS_WATCHED
 
     wait_until(grown, seconds=30)
-    state = browser_page.evaluate(STATE, selector)
+    state = seen[-1]
     node = "kept" if state["same"] else "replaced"
     choice = "kept" if state["hidden"] else "lost"
     return f"{kind}: after {POINTS_WATCHED} points the node is {node}, the hidden trace {choice}"

@@ -41,7 +41,7 @@ SCRIPTS = (
     Script("costs", quick=("--quick",)),
     Script("page", quick=("--quick",)),
     Script("inspection"),
-    Script("runs_page"),
+    Script("runs_page", quick=("--runs", "500", "--samples", "4")),
     Script("load", quick=("--quick",)),
     Script("ablation", quick=("--small",)),
     Script("plotly_chart_identity"),
