@@ -154,9 +154,9 @@ def at(lab: App, sweep_id: str) -> str:
     return f"{lab.url}/ablation?sweep={sweep_id}"
 
 
-def says(page: Any, words: str) -> None:
+def says(page: Any, words: str, seconds: float = LONG) -> None:
     """Wait until the page says `words`."""
-    wait_until(lambda: words in text_of(page, MAIN), seconds=LONG)
+    wait_until(lambda: words in text_of(page, MAIN), seconds=seconds)
 
 
 def show(page: Any, section: str) -> None:
@@ -240,16 +240,12 @@ def press(page: Any, name: str, words: str) -> None:
     Under heavy load a press that falls on a redrawing of the page sometimes never reaches the
     server; why is not known yet.
     """
-
-    def done() -> bool:
-        return words in text_of(page, MAIN)
-
     for _ in range(4):
         button = page.get_by_role("button", name=name)
         if button.count():
             button.click()
         with contextlib.suppress(AssertionError):
-            wait_until(done, seconds=LONG / 4)
+            says(page, words, LONG / 4)
             return
     says(page, words)
 
